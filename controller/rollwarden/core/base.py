@@ -1,0 +1,104 @@
+"""The owner's own strategy, found again under what admission and the last plan put over it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..api import names
+from ..api.argo import Rollout
+from ..api.change import Base, Change
+from .plan import is_endless_pause, without_endless_pauses
+
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+Steps = tuple[dict[str, Any], ...] | None
+
+
+def resolve_base(rollout: Rollout, changes: Iterable[Change]) -> Base:
+    """The owner's steps, analysis and rollback window.
+
+    Live steps without the barrier; if the rest is the plan of an earlier Change, that Change's base, unless
+    ``last-applied-configuration`` shows that the owner has since written other steps (client-side apply merges leave
+    our plan in place when the owner's manifest did not change).
+    """
+    annotations = rollout.metadata.annotations
+    steps = without_barrier(rollout)
+    analysis = _analysis(rollout)
+    window = _window(rollout, annotations)
+    earlier = _planned_by(steps, changes)
+    if earlier is None or earlier.status.release is None:
+        return Base(steps=steps, analysis=analysis, rollback_window=window)
+    base = earlier.status.release.base
+    own = _last_applied_steps(annotations.get(LAST_APPLIED, ""))
+    return Base(
+        steps=base.steps if own is None else own,
+        analysis=base.analysis if _same_but_start(analysis, base.analysis) else analysis,
+        rollback_window=window if window is not None else base.rollback_window,
+    )
+
+
+def without_barrier(rollout: Rollout) -> Steps:
+    """Live steps less the two that hold a revision; None when nothing is left and the barrier stood alone."""
+    canary = rollout.spec.strategy.canary
+    steps = canary.steps if canary else None
+    if not is_barred(rollout) or steps is None:
+        return steps
+    return steps[2:] or None
+
+
+def is_barred(rollout: Rollout) -> bool:
+    """Held, with ``setWeight: 0`` and an endless pause in front."""
+    canary = rollout.spec.strategy.canary
+    steps = (canary.steps if canary else None) or ()
+    held = rollout.metadata.annotations.get(names.HOLD, "").startswith(names.HELD)
+    return held and len(steps) >= 2 and steps[0].get("setWeight") == 0 and is_endless_pause(steps[1])
+
+
+def _planned_by(steps: Steps, changes: Iterable[Change]) -> Change | None:
+    """The latest Change whose plan these steps are, whole or as break-glass left it."""
+    if not steps:
+        return None
+    for change in sorted(changes, key=lambda c: c.metadata.creation_timestamp or "", reverse=True):
+        release = change.status.release
+        plan = release.plan.steps if release else None
+        if plan and release and plan != release.base.steps and steps in (plan, without_endless_pauses(plan)):
+            return change
+    return None
+
+
+def _analysis(rollout: Rollout) -> dict[str, Any] | None:
+    """Background analysis with the owner's own ``startingStep``, which admission moved behind the barrier."""
+    canary = rollout.spec.strategy.canary
+    analysis = canary.analysis if canary else None
+    remembered = rollout.metadata.annotations.get(names.BASE_STARTING_STEP)
+    if analysis is None or remembered is None:
+        return analysis
+    rest = {key: value for key, value in analysis.items() if key != "startingStep"}
+    return {**rest, "startingStep": int(remembered)} if remembered.isdigit() else rest
+
+
+def _same_but_start(a: Mapping[str, Any] | None, b: Mapping[str, Any] | None) -> bool:
+    def strip(value: Mapping[str, Any] | None) -> dict[str, Any] | None:
+        return None if value is None else {k: v for k, v in value.items() if k != "startingStep"}
+
+    return strip(a) == strip(b)
+
+
+def _window(rollout: Rollout, annotations: Mapping[str, str]) -> int | None:
+    if rollout.spec.rollback_window is not None:
+        return rollout.spec.rollback_window.revisions
+    remembered = annotations.get(names.BASE_ROLLBACK_WINDOW, "")
+    return int(remembered) if remembered.isdigit() else None
+
+
+def _last_applied_steps(text: str) -> Steps:
+    """The steps in ``last-applied-configuration``; None where there is none or it cannot be read."""
+    try:
+        manifest = json.loads(text) if text else None
+    except ValueError:
+        return None
+    value: Any = manifest
+    for key in ("spec", "strategy", "canary", "steps"):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return tuple(value) if isinstance(value, list) and all(isinstance(s, dict) for s in value) else None

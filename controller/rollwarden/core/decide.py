@@ -1,0 +1,104 @@
+"""What happens next to one Rollout: an ordered list of small rules, the first that speaks decides.
+
+The list is the documentation. Each rule is a pure, total function ``Seen -> Outcome | None``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from ..api import names
+from ..api.change import Change
+from ..api.enums import Mode, Phase
+from .attempt import new_attempt, seed_known_good
+from .held import HELD_RULES
+from .observe import OBSERVE_RULES
+from .released import RELEASED_RULES
+from .seen import Seen
+from .status import write_status
+from .writes import Outcome
+
+Rule = Callable[[Seen], Outcome | None]
+
+
+def decide(seen: Seen) -> Outcome:
+    """The outcome of the first rule that speaks."""
+    for rule in _rules_for(seen):
+        outcome = rule(seen)
+        if outcome is not None:
+            return outcome
+    return Outcome("nothing-to-do")
+
+
+def _rules_for(seen: Seen) -> Iterable[Rule]:
+    if seen.mode is Mode.OFF:
+        return ()
+    if seen.mode is Mode.OBSERVE and not seen.hold.startswith((names.HELD, names.RELEASED)):
+        return (unsupported, *OBSERVE_RULES)
+    return RULES
+
+
+def unsupported(seen: Seen) -> Outcome | None:
+    """A Rollout whose template lives elsewhere (workloadRef) cannot be read here; it is seen, not governed."""
+    if seen.rollout.spec.workload_ref is None:
+        return None
+    return Outcome("workload-ref-unsupported", "Rollouts with workloadRef are not governed yet")
+
+
+def ungoverned(seen: Seen) -> Outcome | None:
+    """No template was written since the namespace is enforced: what runs is known good."""
+    if seen.hold:
+        return None
+    return seed_known_good(seen) or Outcome("no-new-template")
+
+
+def finished(seen: Seen) -> Outcome | None:
+    """A final Change asks for nothing more; a rollback keeps its ReplicaSet locked, a completion marks it."""
+    change = seen.change
+    if change is None or not change.status.phase.final:
+        return None
+    if change.status.phase is Phase.COMPLETED and not seen.hold.startswith(names.HELD):
+        return seed_known_good(seen) or Outcome("finished", change.status.message)
+    if change.status.phase in (Phase.ROLLED_BACK, Phase.DENIED, Phase.REJECTED):
+        return None
+    return Outcome("finished", change.status.message)
+
+
+def _while_held(seen: Seen) -> Outcome | None:
+    return _first(HELD_RULES, seen) if seen.hold.startswith(names.HELD) else None
+
+
+def _while_released(seen: Seen) -> Outcome | None:
+    return _first(RELEASED_RULES, seen) if seen.hold.startswith(names.RELEASED) else None
+
+
+def _first(rules: Iterable[Rule], seen: Seen) -> Outcome | None:
+    return next((outcome for rule in rules if (outcome := rule(seen)) is not None), None)
+
+
+RULES: tuple[Rule, ...] = (
+    unsupported,
+    ungoverned,  # nothing held, nothing released: only mark what is stable
+    new_attempt,  # a template was written: a Change for it, older ones superseded
+    finished,  # done with this attempt
+    _while_held,  # denied, quarantined, evidence, approvals, release
+    _while_released,  # aborted, promoted, regression, gates
+)
+
+
+def decide_gone(changes: Iterable[Change], now: float, uid: str = "") -> Outcome:
+    """The Rollout was deleted, or recreated under another uid: its live Changes are abandoned."""
+    writes = tuple(
+        write
+        for change in changes
+        if not change.status.phase.final and change.spec.rollout.uid != uid
+        for write in write_status(
+            change,
+            now,
+            phase=Phase.ABANDONED,
+            reason="RolloutDeleted",
+            waiting_for="",
+            message=f'rollout "{change.spec.rollout.name}" was deleted while this change was {change.status.phase}',
+        )
+    )
+    return Outcome("rollout-deleted", writes=writes)

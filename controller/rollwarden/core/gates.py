@@ -1,0 +1,242 @@
+"""Gates: pauses of the plan that end when safety was shown, or when a person takes it on; never silently."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from ..api.change import Change, GateStatus, PlannedGate
+from ..api.enums import AtMaximum, GateKind, OnBlind, OnNoIndicators, Phase, Tier, VerdictResult
+from . import messages
+from .approvals import accepts_unproven, counted
+from .attempt import revision_of
+from .held import answers, requirements_now
+from .seen import Evidence, Seen
+from .status import write_status
+from .times import spoken, timestamp, unix
+from .writes import Emit, Outcome, PatchRollout, Write, remove, test
+
+TELL_AGAIN = 1.25
+"""A waiting gate's figures are written again when its requests have grown by this factor."""
+UNMEASURED_SOAK_SECONDS = 60.0
+
+
+def current_gate(seen: Seen) -> tuple[Change, PlannedGate] | None:
+    """The gate at which Argo pauses now. Gates count only while the live steps are the plan's own."""
+    change, canary, status = seen.change, seen.rollout.spec.strategy.canary, seen.rollout.status
+    if change is None or canary is None or change.status.release is None or not status.pause_conditions:
+        return None
+    plan = change.status.release.plan
+    if canary.steps != plan.steps:
+        return None
+    gate = next((g for g in plan.gates if g.index == status.current_step_index), None)
+    return (change, gate) if gate else None
+
+
+def arrived(seen: Seen) -> Outcome | None:
+    """Argo reached a gate: from now on its proof is gathered anew."""
+    at = current_gate(seen)
+    if at is None or _status_of(*at) is not None:
+        return None
+    change, gate = at
+    entry = GateStatus(
+        index=gate.index,
+        kind=gate.kind,
+        weight=gate.weight,
+        started_at=timestamp(seen.now),
+        needed_requests=gate.needed_requests,
+    )
+    phase = Phase.BAKING if gate.kind is GateKind.BAKE else Phase.CANARY
+    message = _progress_message(seen, gate, None)
+    stable = seen.stable_set
+    writes = write_status(
+        change,
+        seen.now,
+        phase=phase,
+        reason=str(gate.kind),
+        gates=(*change.status.gates, entry),
+        message=message,
+        waiting_for="",
+        revision=revision_of(seen),
+        stable_revision=stable.revision if stable else 0,
+        pod_hash=seen.rollout.status.current_pod_hash,
+    )
+    return Outcome("gate-reached", message, writes, requeue=1.0)
+
+
+def passed_already(seen: Seen) -> Outcome | None:
+    """The pass is written, the promotion was lost: do it again; an index already advanced is no gate any more."""
+    at = current_gate(seen)
+    entry = _status_of(*at) if at else None
+    if entry is None or entry.passed_at is None:
+        return None
+    return Outcome("promote-gate", "the gate has passed", (promote_patch(seen),), requeue=1.0, critical=True)
+
+
+def proven(seen: Seen) -> Outcome | None:
+    """Safety was shown for the exposure that comes next, and the soak is over."""
+    at, found = current_gate(seen), seen.evidence
+    if at is None or found is None or found.gate_index != at[1].index:
+        return None
+    if found.result is not VerdictResult.PROMOTE or _age(seen, *at) < at[1].min_soak:
+        return None
+    return _pass(seen, *at, reason="Proven", sentence=found.message)
+
+
+def accepted(seen: Seen) -> Outcome | None:
+    """Past its maximum, and somebody of the needed tier takes it on that it is unproven."""
+    at = current_gate(seen)
+    if at is None or _age(seen, *at) < at[1].max_seconds:
+        return None
+    requirements = requirements_now(seen, at[0])
+    by = accepts_unproven(counted(answers(seen, at[0])), requirements)
+    if by is None:
+        return None
+    return _pass(seen, *at, reason="AcceptedUnproven", sentence=f"{by.user} accepts it unproven", unproven=True)
+
+
+def nothing_to_measure(seen: Seen) -> Outcome | None:
+    """No usable metric exists and the profile lets such a service pass, marked unproven, after its soak."""
+    at, found = current_gate(seen), seen.evidence
+    if at is None or found is None or not found.no_indicators:
+        return None
+    pace = requirements_now(seen, at[0]).pace
+    if pace.on_no_indicators is not OnNoIndicators.PROMOTE or _age(seen, *at) < max(
+        at[1].min_soak, UNMEASURED_SOAK_SECONDS
+    ):
+        return None
+    return _pass(seen, *at, reason="NoIndicators", sentence=found.message, unproven=True)
+
+
+def at_maximum(seen: Seen) -> Outcome | None:
+    """The maximum passed without proof: blind may return to stable; else hold for a person, or pass as unproven."""
+    at = current_gate(seen)
+    if at is None or _age(seen, *at) < at[1].max_seconds:
+        return None
+    change, gate = at
+    pace = requirements_now(seen, change).pace
+    blind = seen.evidence is None or seen.evidence.blind_since is not None
+    if blind and pace.on_blind is OnBlind.RETURN_TO_STABLE:
+        return None
+    if not blind and pace.at_maximum is AtMaximum.PROMOTE:
+        return _pass(seen, change, gate, reason="Unproven", sentence="its maximum time passed", unproven=True)
+    slots = requirements_now(seen, change).approvals
+    who = f"a {max([Tier.SENIOR, *(slot.tier for slot in slots)]).lower}"
+    requests = seen.evidence.canary_requests if seen.evidence else 0
+    needed = _needed(seen.evidence, gate)
+    message = messages.unproven(seen, revision_of(seen), requests, needed, gate.weight, _age(seen, change, gate), who)
+    writes: list[Write] = list(
+        write_status(change, seen.now, reason="Unproven", waiting_for=f"{who} to accept it unproven", message=message)
+    )
+    if change.status.reason != "Unproven":
+        writes.append(Emit("Warning", "Unproven", message))
+    return Outcome("unproven", message, tuple(writes), requeue=30.0)
+
+
+def progress(seen: Seen) -> Outcome | None:
+    """Says how far the proof is, now and then."""
+    at, found = current_gate(seen), seen.evidence
+    if at is None:
+        return None
+    change, gate = at
+    entry = _status_of(change, gate)
+    message = _progress_message(seen, gate, found)
+    if entry is None or found is None or _told_lately(entry, found):
+        return Outcome("at-gate", message, requeue=15.0)
+    eta = timestamp(seen.now + found.eta_seconds) if found.eta_seconds is not None else None
+    told = msgspec.structs.replace(
+        entry,
+        canary_requests=found.canary_requests,
+        needed_requests=_needed(found, gate),
+        log_safety="" if found.log_safety is None else f"{found.log_safety:.2f}",
+        eta=eta,
+    )
+    gates = tuple(told if g.index == gate.index else g for g in change.status.gates)
+    writes = write_status(change, seen.now, gates=gates, message=message, waiting_for="")
+    return Outcome("at-gate", message, writes, requeue=15.0)
+
+
+gate_rules: tuple[Callable[[Seen], Outcome | None], ...] = (
+    arrived,
+    passed_already,
+    proven,
+    accepted,
+    nothing_to_measure,
+    at_maximum,
+    progress,
+)
+
+
+def promote_patch(seen: Seen) -> PatchRollout:
+    """Ends exactly this pause: a stale promotion must never open the next change's barrier."""
+    status = seen.rollout.status
+    ops = (
+        test("/metadata/uid", seen.rollout.metadata.uid),
+        test("/status/currentPodHash", status.current_pod_hash),
+        test("/status/currentStepIndex", status.current_step_index),
+        test("/status/currentStepHash", status.current_step_hash),
+        remove("/status/pauseConditions"),
+    )
+    return PatchRollout(ops, subresource="status", purpose="promote past the gate")
+
+
+def _pass(
+    seen: Seen, change: Change, gate: PlannedGate, *, reason: str, sentence: str, unproven: bool = False
+) -> Outcome:
+    entry = _status_of(change, gate)
+    if entry is None:
+        return Outcome("gate-reached", requeue=1.0)
+    found = seen.evidence
+    done = msgspec.structs.replace(
+        entry,
+        passed_at=timestamp(seen.now),
+        reason=reason,
+        canary_requests=found.canary_requests if found else entry.canary_requests,
+        needed_requests=_needed(found, gate),
+        log_safety="" if found is None or found.log_safety is None else f"{found.log_safety:.2f}",
+        eta=None,
+    )
+    gates = tuple(done if g.index == gate.index else g for g in change.status.gates)
+    name = seen.rollout.metadata.name
+    what = "bake" if gate.kind is GateKind.BAKE else f"gate at {gate.weight} %"
+    message = f'"{name}" passed its {what} after {spoken(_age(seen, change, gate))}: {sentence}'
+    writes = write_status(
+        change,
+        seen.now,
+        gates=gates,
+        reason=reason,
+        message=message,
+        waiting_for="",
+        unproven=change.status.unproven or unproven,
+    )
+    event = Emit("Warning" if unproven else "Normal", "GatePassed", message)
+    rule = "gate-passed" if not unproven else "gate-passed-unproven"
+    return Outcome(rule, message, (*writes, promote_patch(seen), event), requeue=1.0, critical=True)
+
+
+def _status_of(change: Change, gate: PlannedGate) -> GateStatus | None:
+    return next((g for g in change.status.gates if g.index == gate.index), None)
+
+
+def _age(seen: Seen, change: Change, gate: PlannedGate) -> float:
+    entry = _status_of(change, gate)
+    return seen.now - unix(entry.started_at) if entry else 0.0
+
+
+def _needed(found: Evidence | None, gate: PlannedGate) -> int:
+    return round(found.needed) if found and found.needed is not None else gate.needed_requests
+
+
+def _told_lately(entry: GateStatus, found: Evidence) -> bool:
+    """Less than a quarter more requests than last said: a gate of any length is written a few dozen times at most."""
+    return found.canary_requests <= entry.canary_requests * TELL_AGAIN
+
+
+def _progress_message(seen: Seen, gate: PlannedGate, found: Evidence | None) -> str:
+    name = seen.rollout.metadata.name
+    if gate.kind is GateKind.BAKE:
+        return f'"{name}" bakes at 100 % for {spoken(gate.min_soak)}; Argo can still return to stable at once'
+    needed = _needed(found, gate)
+    got = f"{found.canary_requests:,} of about {needed:,}" if found else f"about {needed:,}"
+    return f'"{name}" is at {gate.weight} %, gathering proof of safety: {got} canary requests needed'

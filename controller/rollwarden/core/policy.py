@@ -1,0 +1,216 @@
+"""What a change needs: every rule of every policy that matches, joined by taking the strictest of each requirement.
+
+Adding a rule, or a risk to a change, can therefore never loosen anything; a property test holds this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+import msgspec
+
+from ..api.change import Classification, Denial, Pace, PolicyDecision, PolicyRef, Requirements
+from ..api.enums import AtMaximum, Autonomy, Criticality, EvidenceLevel, Level, OnNoIndicators, Ordered, Origin, Tests
+from ..api.policy import ApprovalSlot, CanaryProfile, GuardrailPolicySpec, Require, Rule, When
+from .presets import PRESETS
+from .times import whole_seconds
+
+_O = TypeVar("_O", bound=Ordered)
+
+BAKE_SECONDS = {Criticality.LOW: 0, Criticality.MEDIUM: 300, Criticality.HIGH: 600, Criticality.CRITICAL: 1800}
+MAX_STEP_SECONDS = 7200
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A policy in force: its accepted spec, with its preset's rules added."""
+
+    ref: PolicyRef
+    spec: GuardrailPolicySpec
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a change happens, for the selectors of policies and rules."""
+
+    labels: Mapping[str, str]
+    namespace_labels: Mapping[str, str]
+
+
+def in_force(policies: Iterable[Policy], place: Place) -> tuple[Policy, ...]:
+    """The policies that select this namespace, presets expanded; none at all means the preset memo."""
+    selected = [p for p in policies if p.spec.namespace_selector.matches(dict(place.namespace_labels))]
+    if not selected:
+        return (Policy(PolicyRef(name="preset:memo"), PRESETS["Memo"]),)
+    return tuple(Policy(p.ref, expanded(p.spec)) for p in sorted(selected, key=lambda p: p.ref.name))
+
+
+def expanded(spec: GuardrailPolicySpec) -> GuardrailPolicySpec:
+    """``spec`` with its preset's rules and profiles in front; a profile of the same name is the policy's own."""
+    if spec.preset is None:
+        return spec
+    preset = PRESETS[spec.preset.value]
+    own = {profile.name for profile in spec.profiles}
+    return msgspec.structs.replace(
+        spec,
+        rules=(*preset.rules, *spec.rules),
+        profiles=(*(p for p in preset.profiles if p.name not in own), *spec.profiles),
+    )
+
+
+def decide_policy(classification: Classification, policies: Iterable[Policy], place: Place) -> PolicyDecision:
+    """The rules that match and the strictest of what they require."""
+    used = tuple(policies)
+    matching = [
+        (policy, rule) for policy in used for rule in policy.spec.rules if applies(rule.when, classification, place)
+    ]
+    requirements = strictest(
+        [_requirements(rule, policy.spec, classification) for policy, rule in matching],
+        [_floors(policy.spec) for policy in used],
+    )
+    return PolicyDecision(
+        policies=tuple(policy.ref for policy in used),
+        rules=tuple(dict.fromkeys(rule.name for _, rule in matching)),
+        requirements=_with_criticality(requirements, classification),
+    )
+
+
+def applies(when: When, c: Classification, place: Place) -> bool:
+    """Every condition that is given must hold; a share nobody stated counts as all of it."""
+    share = 100 if c.share is None else c.share
+    return (
+        (not when.origins or c.origin in when.origins)
+        and (when.min_autonomy is None or (c.autonomy or Autonomy.SUGGESTION) >= when.min_autonomy)
+        and (when.min_autonomy is None or c.autonomy is not None)
+        and share >= when.min_share
+        and (when.min_criticality is None or c.criticality >= when.min_criticality)
+        and (when.max_author_level is None or author_level(c) <= when.max_author_level)
+        and (not when.touches or bool(set(when.touches) & set(c.touches)))
+        and (not when.areas or bool(set(when.areas) & set(c.areas)))
+        and when.namespace_selector.matches(dict(place.namespace_labels))
+        and when.rollout_selector.matches(dict(place.labels))
+    )
+
+
+def author_level(c: Classification) -> Level:
+    """The lowest level among the authors; nobody known is Junior."""
+    return min((author.level for author in c.authors), default=Level.JUNIOR)
+
+
+def strictest(parts: Iterable[Requirements], floors: Iterable[Requirements] = ()) -> Requirements:
+    """The join: commutative, associative, and never less than any part."""
+    every = [*parts, *floors]
+    joined = Requirements()
+    for one in every:
+        joined = join(joined, one)
+    return joined
+
+
+def join(a: Requirements, b: Requirements) -> Requirements:
+    counts: dict[object, int] = {}
+    for slot in (*a.approvals, *b.approvals):
+        counts[slot.tier] = max(counts.get(slot.tier, 0), slot.count)
+    slots = {slot.tier: slot.tier for slot in (*a.approvals, *b.approvals)}
+    ttls = [ttl for ttl in (a.approval_ttl, b.approval_ttl) if ttl]
+    return Requirements(
+        approvals=tuple(ApprovalSlot(tier=tier, count=counts[tier]) for tier in sorted(slots.values())),
+        approval_ttl=min(ttls, default=0),
+        min_evidence_level=max(a.min_evidence_level, b.min_evidence_level),
+        tests=max(a.tests, b.tests),
+        human_adopter=a.human_adopter or b.human_adopter,
+        gated=a.gated or b.gated,
+        pace=join_pace(a.pace, b.pace),
+        denials=tuple(dict.fromkeys((*a.denials, *b.denials))),
+        objective_floor=str(max(float(a.objective_floor or 0), float(b.objective_floor or 0)) or ""),
+        required_indicators=tuple(dict.fromkeys((*a.required_indicators, *b.required_indicators))),
+    )
+
+
+def join_pace(a: Pace, b: Pace) -> Pace:
+    return Pace(
+        profiles=tuple(dict.fromkeys((*a.profiles, *b.profiles))),
+        weights=tuple(sorted({*a.weights, *b.weights})),
+        min_soak=max(a.min_soak, b.min_soak),
+        max_step=max(a.max_step, b.max_step),
+        bake=max(a.bake, b.bake),
+        warm_up=min(a.warm_up, b.warm_up),
+        cold_phi=max(a.cold_phi, b.cold_phi) if a.profiles and b.profiles else (a if a.profiles else b).cold_phi,
+        at_maximum=max(a.at_maximum, b.at_maximum),
+        on_blind=max(a.on_blind, b.on_blind),
+        on_no_indicators=max(a.on_no_indicators, b.on_no_indicators),
+    )
+
+
+def _requirements(rule: Rule, spec: GuardrailPolicySpec, c: Classification) -> Requirements:
+    require = rule.require
+    deny = require.deny
+    return Requirements(
+        approvals=require.approvals,
+        approval_ttl=whole_seconds(require.approval_ttl) if require.approval_ttl else 0,
+        min_evidence_level=require.min_evidence_level,
+        tests=require.tests,
+        human_adopter=require.human_adopter,
+        gated=require.profile is not None,
+        pace=_pace(require, spec, c),
+        denials=(Denial(rule=rule.name, message=deny.message, guideline=deny.guideline),) if deny else (),
+    )
+
+
+def _pace(require: Require, spec: GuardrailPolicySpec, c: Classification) -> Pace:
+    profile = next((p for p in spec.profiles if p.name == require.profile), None)
+    return pace_of(profile, c.criticality) if profile else Pace()
+
+
+def pace_of(profile: CanaryProfile, criticality: Criticality) -> Pace:
+    bake = whole_seconds(profile.bake) if profile.bake is not None else BAKE_SECONDS[criticality]
+    return Pace(
+        profiles=(profile.name,),
+        weights=profile.weights,
+        min_soak=whole_seconds(profile.min_soak),
+        max_step=whole_seconds(profile.max_step),
+        bake=bake,
+        warm_up=whole_seconds(profile.warm_up),
+        cold_phi=profile.cold_phi,
+        at_maximum=profile.at_maximum,
+        on_blind=profile.on_blind,
+        on_no_indicators=profile.on_no_indicators,
+    )
+
+
+def _floors(spec: GuardrailPolicySpec) -> Requirements:
+    return Requirements(
+        objective_floor=spec.floors.objective_percent or "", required_indicators=spec.floors.required_indicators
+    )
+
+
+def _with_criticality(requirements: Requirements, c: Classification) -> Requirements:
+    """Gates and bake that follow from criticality and origin alone: none for a low change with no AI in it."""
+    ai = c.origin is Origin.AI
+    gated = requirements.gated or ai or c.criticality > Criticality.LOW
+    pace = requirements.pace
+    if gated and not pace.profiles:
+        pace = msgspec.structs.replace(pace, bake=BAKE_SECONDS[c.criticality], max_step=MAX_STEP_SECONDS)
+    if gated and (ai or c.criticality is Criticality.CRITICAL):
+        pace = msgspec.structs.replace(
+            pace,
+            at_maximum=max(pace.at_maximum, AtMaximum.HOLD),
+            on_no_indicators=pace.on_no_indicators if pace.profiles else OnNoIndicators.PROMOTE,
+        )
+    return msgspec.structs.replace(requirements, gated=gated, pace=pace)
+
+
+def needs_people(requirements: Requirements) -> bool:
+    return bool(requirements.approvals)
+
+
+def unmet_evidence(requirements: Requirements, c: Classification, level: EvidenceLevel) -> str:
+    """What the change itself still lacks, which no approval can replace; empty when nothing."""
+    if requirements.human_adopter and c.human_adopter is None:
+        return "a named human who adopts this agent-written change (provenance.rollwarden.dev/authors with subject)"
+    if requirements.tests > Tests.NOT_REQUIRED and not c.tests_passed:
+        return "passing tests (evidence.rollwarden.dev/tests: passed, with subject)"
+    if level < requirements.min_evidence_level:
+        return f"provenance of evidence level {requirements.min_evidence_level} (this has {level})"
+    return ""

@@ -1,0 +1,375 @@
+"""Rules while a released revision is on its way: aborts, promotion, regression, gates, and the owner's steps back."""
+
+from __future__ import annotations
+
+from ..api import names
+from ..api.change import BreakGlass, Change, Plan, Quarantine, Release, Requirements, Verdict
+from ..api.enums import Phase, VerdictResult
+from . import messages
+from .approvals import rejection
+from .attempt import revision_of, seed_known_good
+from .base import resolve_base
+from .gates import gate_rules
+from .held import answers, strategy_ops
+from .plan import Ground, make_plan
+from .seen import PROGRESS_DEADLINE_SECONDS, Seen
+from .status import write_status
+from .times import spoken, timestamp, unix
+from .writes import Emit, Op, Outcome, PatchRollout, Write, add, annotation, remove, test
+
+REVIEW_SECONDS = 3 * 86400
+TIMED_OUT = "timed out"
+
+
+def rolled_back_already(seen: Seen) -> Outcome | None:
+    """After a rollback the steps stay as they are (an edit would clear the abort); the hold value locks the set."""
+    change = seen.change
+    if change is None or change.status.phase is not Phase.ROLLED_BACK:
+        return None
+    return lock_rolled_back(seen) or Outcome("rolled-back", change.status.message)
+
+
+def break_glass(seen: Seen) -> Outcome | None:
+    """Released without a release of ours: by break-glass. It is recorded and judged; a principal owes a review."""
+    change = seen.change
+    who = seen.rollout.metadata.annotations.get(names.BREAK_GLASS_BY, "")
+    if change is None or change.status.break_glass is not None or not who:
+        return None
+    reason = seen.rollout.metadata.annotations.get(names.BREAK_GLASS, "")
+    glass = BreakGlass(
+        user=who, reason=reason[:1024], time=timestamp(seen.now), review_due=timestamp(seen.now + REVIEW_SECONDS)
+    )
+    message = messages.break_glass(seen.rollout.metadata.name, who, reason[:200], glass.time, glass.review_due)
+    release = change.status.release or _release_as_it_is(seen, change)
+    writes: list[Write] = list(
+        write_status(
+            change,
+            seen.now,
+            phase=Phase.CANARY,
+            reason="BreakGlass",
+            break_glass=glass,
+            release=release,
+            message=message,
+            waiting_for="",
+        )
+    )
+    writes.append(Emit("Warning", "BreakGlass", message))
+    if names.CHANGE not in seen.rollout.metadata.annotations and seen.rollout.spec.strategy.canary is not None:
+        writes.append(_mark_change(seen))
+    return Outcome("break-glass", message, tuple(writes), requeue=0)
+
+
+def _release_as_it_is(seen: Seen, change: Change) -> Release:
+    """The steps that stand are the plan: no gate of ours in them, regression is still acted on."""
+    others = [c for c in seen.changes if c.metadata.name != change.metadata.name]
+    base = resolve_base(seen.rollout, others)
+    canary = seen.rollout.spec.strategy.canary
+    plan = make_plan(base, Requirements(), Ground(replicas=seen.replicas, routed=False))
+    standing = Plan(steps=canary.steps if canary else None, owner_pauses=plan.owner_pauses)
+    judge = seen.ground.judge if seen.ground else None
+    return Release(time=timestamp(seen.now), base=base, plan=standing, judge=judge, replicas=seen.replicas)
+
+
+def _mark_change(seen: Seen) -> PatchRollout:
+    ops = (
+        test("/metadata/uid", seen.rollout.metadata.uid),
+        test(annotation(names.HOLD), seen.hold),
+        add(annotation(names.CHANGE), seen.change_name),
+    )
+    return PatchRollout(ops, purpose="mark the change that is under way")
+
+
+def released_without_record(seen: Seen) -> Outcome | None:
+    """A released hold value with no release written and no break-glass: it is watched as it stands, and said."""
+    change = seen.change
+    if change is None or change.status.release is not None:
+        return None
+    message = (
+        f'"{seen.rollout.metadata.name}" was released outside of Rollwarden; it is watched with the steps that stand'
+    )
+    writes = write_status(
+        change,
+        seen.now,
+        phase=Phase.CANARY,
+        reason="ReleasedOutside",
+        release=_release_as_it_is(seen, change),
+        message=message,
+        waiting_for="",
+    )
+    return Outcome("released-outside", message, (*writes, Emit("Warning", "ReleasedOutside", message)), requeue=0)
+
+
+def hold_timed_out(seen: Seen) -> Outcome | None:
+    """A blueGreen held past its progress deadline is aborted by Argo at release: the hold's own doing, cleared once."""
+    change, status = seen.change, seen.rollout.status
+    if change is None or not seen.is_blue_green or not status.abort or TIMED_OUT not in status.message:
+        return None
+    if change.status.reason == "ClearedHoldTimeout":
+        return None
+    clear = PatchRollout(
+        (test("/metadata/uid", seen.rollout.metadata.uid), test("/status/abort", True), remove("/status/abort")),
+        subresource="status",
+        purpose="clear the abort that the hold itself caused",
+    )
+    writes = write_status(change, seen.now, phase=Phase.CANARY, reason="ClearedHoldTimeout")
+    return Outcome("hold-timed-out", "Argo counted the time of the hold", (*writes, clear), critical=True)
+
+
+def aborted(seen: Seen) -> Outcome | None:
+    """Any abort of a live attempt is a rollback with quarantine, whoever asked for it."""
+    change, status = seen.change, seen.rollout.status
+    if change is None or not status.abort or change.status.release is None or not _this_revision(seen):
+        return None
+    verdict = change.status.verdict
+    if verdict is None or verdict.result is not VerdictResult.ROLLBACK:
+        verdict = Verdict(
+            result=VerdictResult.ROLLBACK,
+            reason="AbortedInArgo",
+            message=(status.message or "aborted in Argo Rollouts without a reason given")[:2048],
+            decided_at=timestamp(seen.now),
+        )
+    revision = revision_of(seen)
+    message = messages.rolled_back(seen, revision, verdict, _at_weight(change), _took(change, verdict, seen))
+    writes = write_status(
+        change,
+        seen.now,
+        phase=Phase.ROLLED_BACK,
+        reason=verdict.reason,
+        verdict=verdict,
+        quarantine=_quarantine(seen, change, verdict),
+        revision=revision,
+        message=message,
+        waiting_for="",
+    )
+    event = Emit("Warning", "RolledBack", message)
+    return Outcome("rolled-back", message, (*writes, event), requeue=0, critical=True)
+
+
+def lock_rolled_back(seen: Seen) -> Outcome | None:
+    """The hold value of a rolled-back attempt locks its ReplicaSet again: Argo carries it there. No step is touched."""
+    change = seen.change
+    if change is None or not seen.hold.startswith(names.RELEASED):
+        return None
+    ops = (
+        test("/metadata/uid", seen.rollout.metadata.uid),
+        test(annotation(names.HOLD), seen.hold),
+        add(annotation(names.MESSAGE), change.status.message),
+        add(annotation(names.HOLD), names.ABORTED + seen.attempt),
+    )
+    patch = PatchRollout(ops, purpose="lock the rolled-back ReplicaSet")
+    return Outcome("lock-rolled-back", change.status.message, (patch,))
+
+
+def not_settled(seen: Seen) -> Outcome | None:
+    """No decision until Argo has seen this attempt."""
+    change = seen.change
+    if seen.settled or change is None:
+        return None
+    writes = write_status(change, seen.now, phase=Phase.CANARY, reason="Released", waiting_for="")
+    return Outcome("argo-lags", "Argo has not taken up this revision yet", writes)
+
+
+def promoted(seen: Seen) -> Outcome | None:
+    """Argo promoted it: the owner's steps come back in one patch, then the Change is Completed."""
+    change = seen.change
+    if change is None or not seen.promoted or change.status.release is None:
+        return None
+    if names.CHANGE in seen.rollout.metadata.annotations:
+        patch = PatchRollout(restore_ops(seen, change.status.release), purpose="restore the owner's steps")
+        return Outcome("restore", "the owner's steps come back", (patch,), requeue=0, critical=True)
+    unproven = change.status.unproven or _ended_unproven(change)
+    message = messages.completed(seen, unproven)
+    writes: list[Write] = list(
+        write_status(
+            change,
+            seen.now,
+            phase=Phase.COMPLETED,
+            reason="Promoted",
+            unproven=unproven,
+            revision=revision_of(seen),
+            message=message,
+            waiting_for="",
+        )
+    )
+    writes.append(Emit("Normal", "Completed", message))
+    good = seed_known_good(seen)
+    return Outcome("completed", message, (*writes, *(good.writes if good else ())))
+
+
+def _ended_unproven(change: Change) -> bool:
+    """A gate that nobody proved: Argo was promoted past it by break-glass."""
+    release = change.status.release
+    passed = {gate.index for gate in change.status.gates if gate.passed_at}
+    return bool(release and any(gate.index not in passed for gate in release.plan.gates))
+
+
+def restore_ops(seen: Seen, release: Release) -> tuple[Op, ...]:
+    """Only while stable is the current revision: a step edit at any other time resets or un-aborts a canary."""
+    meta, status = seen.rollout.metadata, seen.rollout.status
+    ops: list[Op] = [
+        test("/metadata/uid", meta.uid),
+        test("/metadata/resourceVersion", meta.resource_version),
+        test("/status/stableRS", status.current_pod_hash),
+        *strategy_ops(seen, release.base.steps, release.base.analysis),
+    ]
+    window = seen.rollout.spec.rollback_window
+    if release.base.rollback_window is not None and window is None:
+        ops.append(add("/spec/rollbackWindow", {"revisions": release.base.rollback_window}))
+    owned = (names.CHANGE, names.MESSAGE, names.OWNER_PAUSES, names.BASE_ROLLBACK_WINDOW, names.BASE_STARTING_STEP)
+    ops += [remove(annotation(key)) for key in owned if key in meta.annotations]
+    return tuple(ops)
+
+
+def redo_abort(seen: Seen) -> Outcome | None:
+    """The intent to roll back is written; the abort was lost in a crash."""
+    change = seen.change
+    if change is None or change.status.phase is not Phase.ROLLING_BACK:
+        return None
+    return Outcome("abort", change.status.message, (abort_patch(seen),), requeue=1.0, critical=True)
+
+
+def abort_patch(seen: Seen) -> PatchRollout:
+    """Tests the revision only: it must not starve under an autoscaler's writes."""
+    ops = (
+        test("/metadata/uid", seen.rollout.metadata.uid),
+        test("/status/currentPodHash", seen.rollout.status.current_pod_hash),
+        add("/status/abort", True),
+    )
+    return PatchRollout(ops, subresource="status", purpose="abort")
+
+
+def regression(seen: Seen) -> Outcome | None:
+    """The judge proved a regression, a person rejected a released change, or the canary never came up."""
+    change = seen.change
+    if change is None or change.status.release is None or seen.stable_set is None:
+        return None
+    verdict = _rejected(seen, change) or never_ready(seen, change) or judged(seen)
+    if verdict is None:
+        return None
+    writes = write_status(
+        change,
+        seen.now,
+        phase=Phase.ROLLING_BACK,
+        reason=verdict.reason,
+        verdict=verdict,
+        quarantine=_quarantine(seen, change, verdict),
+        message=f"rolling back: {verdict.message}",
+        revision=revision_of(seen),
+        waiting_for="",
+    )
+    return Outcome("regression", verdict.message, (*writes, abort_patch(seen)), requeue=1.0, critical=True)
+
+
+def judged(seen: Seen) -> Verdict | None:
+    found = seen.evidence
+    if found is None or found.result is not VerdictResult.ROLLBACK:
+        return None
+    return Verdict(
+        result=VerdictResult.ROLLBACK,
+        reason=found.reason,
+        message=found.message[:2048],
+        indicator=found.indicator,
+        canary_requests=found.canary_requests,
+        canary_bad=found.canary_bad,
+        canary_rate=_decimal(found.canary_rate),
+        stable_rate=_decimal(found.stable_rate),
+        harmed=round(found.harmed),
+        decided_at=timestamp(seen.now),
+    )
+
+
+def _rejected(seen: Seen, change: Change) -> Verdict | None:
+    vote = rejection(answers(seen, change))
+    if vote is None:
+        return None
+    message = f'{vote.user} rejected it after release: "{vote.reason}"'
+    return Verdict(
+        result=VerdictResult.ROLLBACK, reason="RejectedByPerson", message=message, decided_at=timestamp(seen.now)
+    )
+
+
+def never_ready(seen: Seen, change: Change) -> Verdict | None:
+    """Hard rule: pods were asked for and none was ready by the progress deadline, or they crash in a loop."""
+    current, release = seen.current_set, change.status.release
+    if current is None or release is None or current.replicas == 0 or current.ready > 0:
+        return None
+    limit = seen.rollout.spec.progress_deadline_seconds or PROGRESS_DEADLINE_SECONDS
+    waited = seen.now - unix(release.time)
+    if seen.crash_looping:
+        reason, message = "CrashLoop", "its pods crash in a loop and none is ready"
+    elif waited > limit:
+        reason, message = "NeverReady", f"none of its {current.replicas} pods was ready within {spoken(limit)}"
+    else:
+        return None
+    return Verdict(result=VerdictResult.ROLLBACK, reason=reason, message=message, decided_at=timestamp(seen.now))
+
+
+def under_way(seen: Seen) -> Outcome | None:
+    """Nothing to do but say how far it is."""
+    change = seen.change
+    if change is None:
+        return None
+    stable = seen.stable_set
+    writes = write_status(
+        change,
+        seen.now,
+        phase=change.status.phase if change.status.phase is Phase.BAKING else Phase.CANARY,
+        reason="Released" if change.status.phase.waiting else change.status.reason,
+        revision=revision_of(seen),
+        stable_revision=stable.revision if stable else 0,
+        pod_hash=seen.rollout.status.current_pod_hash,
+        waiting_for=_owner_pause(seen, change),
+    )
+    return Outcome("under-way", change.status.message, writes, requeue=30.0)
+
+
+def _owner_pause(seen: Seen, change: Change) -> str:
+    release, index = change.status.release, seen.rollout.status.current_step_index
+    if release is None or index not in release.plan.owner_pauses or not seen.rollout.status.pause_conditions:
+        return change.status.waiting_for if change.status.waiting_for and index is not None else ""
+    return "a person to promote past the owner's own pause (kubectl argo rollouts promote)"
+
+
+def _quarantine(seen: Seen, change: Change, verdict: Verdict) -> Quarantine:
+    old = change.status.quarantine
+    if old.match_digest:
+        return old
+    reason = f"{verdict.reason}: {verdict.message}"
+    return Quarantine(active=True, match_digest=seen.match_digest, reason=reason[:1024], since=timestamp(seen.now))
+
+
+def _this_revision(seen: Seen) -> bool:
+    """The abort is of this attempt: Argo's current ReplicaSet carries its hold value."""
+    current = seen.current_set
+    return current is not None and current.hold == seen.hold
+
+
+def _at_weight(change: Change) -> str:
+    gates = change.status.gates
+    return f" at {gates[-1].weight} %" if gates else ""
+
+
+def _took(change: Change, verdict: Verdict, seen: Seen) -> float | None:
+    release = change.status.release
+    if release is None:
+        return None
+    return unix(verdict.decided_at or timestamp(seen.now)) - unix(release.time)
+
+
+def _decimal(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"
+
+
+RELEASED_RULES = (
+    rolled_back_already,
+    break_glass,
+    released_without_record,
+    hold_timed_out,
+    aborted,
+    not_settled,
+    promoted,
+    redo_abort,
+    regression,
+    *gate_rules,
+    under_way,
+)

@@ -1,0 +1,55 @@
+"""The one control plane that all end-to-end tests of a run share; each test works in a namespace of its own.
+
+Run with ``pytest e2e`` and without parallel workers: every worker would start a control plane of its own.
+"""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from e2e.addons import namespace
+from e2e.controlplane import ControlPlane
+
+LOGS = Path(__file__).parent.parent / "build" / "e2e"
+
+NewNamespace = Callable[..., str]
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def control_plane() -> Iterator[ControlPlane]:
+    """Everything running; its logs stay in ``build/e2e/logs`` until the next run."""
+    shutil.rmtree(LOGS, ignore_errors=True)
+    with ControlPlane(directory=LOGS, scrape_seconds=2.0) as cp:
+        yield cp
+
+
+@pytest.fixture
+def new_namespace(control_plane: ControlPlane, request: pytest.FixtureRequest) -> Iterator[NewNamespace]:
+    """``new_namespace({label: value})`` makes a namespace with a fresh name and default service account.
+
+    It is deleted after the test, without waiting for the end of that.
+    """
+    made: list[str] = []
+
+    def make(labels: dict[str, str] | None = None) -> str:
+        test = request.node.name.split("[")[0].removeprefix("test_").replace("_", "-")[:40].strip("-")
+        name = f"{test}-{next(_numbers)}"
+        body = namespace(name)
+        body["metadata"]["labels"] = labels or {}
+        control_plane.api.create("/api/v1/namespaces", body)
+        made.append(name)
+        control_plane.wait_for(
+            f"the default service account of {name}",
+            lambda: control_plane.get_or_none(f"/api/v1/namespaces/{name}/serviceaccounts/default"),
+        )
+        return name
+
+    yield make
+    for name in made:
+        control_plane.api.delete(f"/api/v1/namespaces/{name}")

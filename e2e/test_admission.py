@@ -1,0 +1,374 @@
+"""Holding, keeping and breaking glass, on the real API server and Argo's real controller, with no operator running.
+
+What is refused to whom is in ``test_admission_guards.py``.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from e2e.apiclient import ApiError, JsonObject
+from e2e.controlplane import ControlPlane
+from e2e.install import install_rollwarden
+from e2e.stage import (
+    BARRIER,
+    CI,
+    HOLD,
+    ON_CALL,
+    PREFIX,
+    Stage,
+    annotations_of,
+    canary,
+    hold_of,
+    merged,
+    pods,
+    rollout,
+    steps_of,
+)
+
+pytestmark = pytest.mark.e2e
+
+STEPS: list[JsonObject] = [{"setWeight": 50}, {"pause": {"duration": "1h"}}, {"setWeight": 75}, {"pause": {}}]
+PLAN: list[JsonObject] = [{"setWeight": 25}, {"pause": {}}, {"setWeight": 50}, {"pause": {}}]
+BLUE_GREEN: JsonObject = {"blueGreen": {"activeService": "active", "autoPromotionEnabled": True}}
+RACES = 20
+
+Write = Callable[[Stage, JsonObject], JsonObject]
+
+
+# -- the three ways people write ------------------------------------------------------------------------------------
+
+
+def merge_patch(stage: Stage, manifest: JsonObject) -> JsonObject:
+    """Only what changes: the template."""
+    return stage.merge(manifest["metadata"]["name"], {"spec": {"template": manifest["spec"]["template"]}})
+
+
+def server_side_apply(stage: Stage, manifest: JsonObject) -> JsonObject:
+    return stage.client(CI).apply(stage.path(manifest["metadata"]["name"]), manifest, "gitops")
+
+
+def client_side_apply(stage: Stage, manifest: JsonObject) -> JsonObject:
+    done = stage.cp.kubectl("apply", "-n", stage.namespace, "-f", "-", user=CI, input=json.dumps(manifest))
+    assert done.ok, done.err
+    return stage.live(manifest["metadata"]["name"])
+
+
+WRITERS: dict[str, Write] = {"merge": merge_patch, "ssa": server_side_apply, "csa": client_side_apply}
+STRATEGIES = {"steps": canary(*STEPS), "nosteps": canary()}
+
+
+# -- the stage ------------------------------------------------------------------------------------------------------
+
+
+def _manifests() -> list[JsonObject]:
+    """One Rollout per scenario, all brought up together before the namespace is enforced."""
+    held = [rollout(f"{kind}-{writer}", strategy=s) for kind, s in STRATEGIES.items() for writer in WRITERS]
+    others = [
+        rollout("raced", strategy=canary(*STEPS), replicas=3),
+        rollout("raced-nosteps", replicas=3),
+        rollout("reused", strategy=canary(*STEPS), replicas=3),
+        rollout("reused-unmarked", strategy=canary(*STEPS), replicas=3),
+        rollout("scaled", strategy=canary(*STEPS)),
+        rollout("superseded", strategy=canary(*STEPS), replicas=4),
+        rollout("windowed", strategy=canary(*STEPS), rollbackWindow={"revisions": 3}),
+        rollout("aborted", strategy=canary(*STEPS)),
+        rollout("glass-template", strategy=canary(*STEPS)),
+        rollout("glass-held", strategy=canary({"setWeight": 50}, {"pause": {"duration": "1s"}})),
+        rollout("glass-plan", strategy=canary({"setWeight": 50})),
+        rollout("colours", strategy=BLUE_GREEN, replicas=3),
+    ]
+    return held + others
+
+
+@pytest.fixture(scope="module")
+def stage(control_plane: ControlPlane) -> Iterator[Stage]:
+    install_rollwarden(control_plane)
+    stage = Stage(control_plane, "admission")
+    service = {"metadata": {"name": "active"}, "spec": {"selector": {"app": "colours"}, "ports": [{"port": 80}]}}
+    stage.client().create("/api/v1/namespaces/admission/services", service)
+    for manifest in _manifests():
+        name = str(manifest["metadata"]["name"])
+        WRITERS.get(name.rpartition("-")[2], server_side_apply)(stage, manifest)
+    for manifest in _manifests():
+        stage.healthy(manifest["metadata"]["name"])
+    stage.enforce()
+    control_plane.wait_for("enforcement", lambda: _enforced(stage))
+    yield stage
+    stage.close()
+
+
+def _enforced(stage: Stage) -> bool:
+    """A dry-run template write is held."""
+    changes = {"spec": {"template": pods("scaled", "probe")}}
+    body = stage.client(CI).request(
+        "PATCH", stage.path("scaled"), changes, "application/merge-patch+json", {"dryRun": "All"}
+    )
+    return hold_of(body).startswith("held-")
+
+
+# -- holds ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+@pytest.mark.parametrize("kind", STRATEGIES)
+def test_a_new_template_is_held_at_no_pods_while_stable_scales(stage: Stage, kind: str, writer: str) -> None:
+    name, write, strategy = f"{kind}-{writer}", WRITERS[writer], STRATEGIES[kind]
+    own = strategy["canary"]["steps"]
+    stable, mark, generation = stage.stable(name), stage.record.mark(), stage.live(name)["metadata"]["generation"]
+
+    live = write(stage, rollout(name, "v2", strategy))
+    assert steps_of(live) == BARRIER + own
+    assert hold_of(live) == f"held-{generation}"
+    assert annotations_of(live)[PREFIX + "submitted-by"] == CI
+    settled = stage.settled(name)
+
+    again = write(stage, rollout(name, "v2", strategy))
+    assert again["spec"] == settled["spec"], "an identical re-apply changes nothing"
+    if writer == "ssa":
+        drift = stage.cp.kubectl(
+            *("diff", "--server-side", "--field-manager=gitops", "-n", stage.namespace, "-f", "-"),
+            user=CI,
+            input=json.dumps(rollout(name, "v2", strategy)),
+        )
+        assert drift.rc == 0, drift.out + drift.err
+
+    attempt = stage.live(name)["metadata"]["generation"]
+    live = write(stage, rollout(name, "v3", strategy))
+    assert steps_of(live) == BARRIER + own, "one barrier, however often the template changes"
+    assert hold_of(live) == f"held-{attempt}"
+
+    stage.scale(name, 3)
+    stage.wait("stable to follow the autoscaler", lambda: stage.size(name, stable) == 3)
+    stage.settled(name)
+    assert stage.peak(name, stable, mark) == 0
+
+
+def test_a_template_and_replicas_in_one_write_scale_stable_only(stage: Stage) -> None:
+    stable, mark = stage.stable("scaled"), stage.record.mark()
+    stage.new_template("scaled", "v2", replicas=4)
+    stage.wait("stable to scale", lambda: stage.size("scaled", stable) == 4)
+    stage.settled("scaled")
+    assert stage.peak("scaled", stable, mark) == 0
+
+
+@pytest.mark.parametrize("name", ["raced", "raced-nosteps"])
+def test_an_autoscaler_racing_template_writes_never_starts_a_held_pod(stage: Stage, name: str) -> None:
+    stable, mark = stage.stable(name), stage.record.mark()
+    with ThreadPoolExecutor(1) as beside:
+        for turn in range(RACES):
+            scaling = beside.submit(_scale_soon, stage, name, 3 + turn % 3, delay=(turn % 4) * 0.01)
+            stage.new_template(name, f"race-{turn}")
+            scaling.result()
+            time.sleep(0.15)
+    stage.wait("stable to follow", lambda: stage.size(name, stable) == 3 + (RACES - 1) % 3)
+    stage.settled(name)
+    assert stage.peak(name, stable, mark) == 0
+
+
+def _scale_soon(stage: Stage, name: str, replicas: int, delay: float) -> None:
+    time.sleep(delay)
+    stage.scale(name, replicas)
+
+
+def test_a_newer_template_takes_a_running_canary_back_to_stable(stage: Stage) -> None:
+    name = "superseded"
+    stable = stage.stable(name)
+    stage.new_template(name, "v2")
+    stage.release(name, PLAN)
+    first = str(stage.settled(name)["status"]["currentPodHash"])
+    stage.wait("the canary to run", lambda: stage.size(name, first) == 1)
+    stage.annotate(name, user=CI, criticality="high")
+    mark = stage.record.mark()
+
+    live = stage.new_template(name, "v3")
+    assert steps_of(live) == BARRIER + PLAN
+    assert PREFIX + "change" not in annotations_of(live), "the change belongs to the attempt before"
+    assert annotations_of(live)[PREFIX + "criticality"] == "high"
+    second = str(stage.settled(name)["status"]["currentPodHash"])
+    stage.wait("the canary to go", lambda: stage.size(name, first) == 0)
+    stage.wait("stable to be whole", lambda: stage.size(name, stable) == 4)
+    assert stage.size(name, second) == 0
+    stage.catch_up()
+    assert stage.record.peak([f"{name}-{second}"], mark) == 0
+
+
+def test_a_rollback_window_is_set_aside_and_remembered(stage: Stage) -> None:
+    name = "windowed"
+    stable, mark = stage.stable(name), stage.record.mark()
+    stage.new_template(name, "v2")
+    live = server_side_apply(stage, rollout(name, "v3", canary(*STEPS), rollbackWindow={"revisions": 5}))
+    assert "rollbackWindow" not in live["spec"]
+    assert annotations_of(live)[PREFIX + "base-rollback-window"] == "5"
+    live = stage.new_template(name, "v4")
+    assert annotations_of(live)[PREFIX + "base-rollback-window"] == "5", "kept over a second write"
+    live = server_side_apply(stage, rollout(name, "v4", canary(*STEPS), rollbackWindow={"revisions": 5}))
+    assert "rollbackWindow" not in live["spec"], "an apply of the same template does not bring it back"
+    stage.settled(name)
+    assert stage.peak(name, stable, mark) == 0
+
+
+def test_after_an_abort_steps_stay_and_the_next_template_gets_a_barrier(stage: Stage) -> None:
+    name = "aborted"
+    stable = stage.stable(name)
+    server_side_apply(stage, rollout(name, "v2", canary(*STEPS)))
+    attempt = hold_of(stage.live(name)).removeprefix("held-")
+    stage.release(name, PLAN)
+    bad = str(stage.settled(name)["status"]["currentPodHash"])
+    stage.wait("the canary to run", lambda: stage.size(name, bad) == 1)
+    stage.status(name, {"abort": True})
+    stage.wait("the canary to go", lambda: stage.size(name, bad) == 0)
+    _operator_annotates(stage, name, HOLD, f"aborted-{attempt}")
+    stage.wait("the mark on the set", lambda: annotations_of(stage.sets(name)[bad]).get(HOLD) == f"aborted-{attempt}")
+    mark = stage.record.mark()
+
+    live = server_side_apply(stage, rollout(name, "v2", canary(*STEPS)))
+    assert steps_of(live) == PLAN, "the owner's steps would clear the abort"
+    assert live["status"]["abort"]
+    stage.scale(name, 3)
+    stage.wait("stable to scale", lambda: stage.size(name, stable) == 3)
+    live = stage.new_template(name, "v3")
+    assert steps_of(live) == BARRIER + PLAN
+    stage.settled(name)
+    assert stage.peak(name, stable, mark) == 0
+
+
+def _operator_annotates(stage: Stage, name: str, key: str, value: str) -> None:
+    path = "/metadata/annotations/" + key.replace("/", "~1")
+    stage.json_patch(stage.operator, stage.path(name), [{"op": "add", "path": path, "value": value}])
+
+
+@pytest.mark.parametrize("name, marked", [("reused", True), ("reused-unmarked", False)])
+def test_a_rolled_back_template_applied_again_starts_no_pod(stage: Stage, name: str, marked: bool) -> None:
+    """With the operator's mark on the bad set, and without it (the operator down since before the abort)."""
+    stable = stage.stable(name)
+    stage.new_template(name, "bad")
+    attempt = hold_of(stage.live(name)).removeprefix("held-")
+    stage.release(name, PLAN)
+    bad = str(stage.settled(name)["status"]["currentPodHash"])
+    stage.wait("the canary to run", lambda: stage.size(name, bad) == 1)
+    stage.status(name, {"abort": True})
+    stage.wait("the canary to go", lambda: stage.size(name, bad) == 0)
+    if marked:
+        _operator_annotates(stage, name, HOLD, f"aborted-{attempt}")
+        stage.settled(name)
+    stage.catch_up()
+    mark = stage.record.mark()
+    with ThreadPoolExecutor(1) as beside:
+        for turn in range(RACES // 2):
+            stage.new_template(name, "v1")
+            stage.settled(name)
+            scaling = beside.submit(_scale_soon, stage, name, 3 + turn % 2, delay=(turn % 3) * 0.01)
+            stage.new_template(name, "bad")
+            scaling.result()
+            stage.settled(name)
+    stage.wait("stable to follow", lambda: stage.size(name, stable) == 3 + (RACES // 2 - 1) % 2)
+    assert stage.peak(name, stable, mark) == 0
+
+
+# -- first deploys and blueGreen ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("strategy", [canary(*STEPS), canary()], ids=["steps", "nosteps"])
+def test_a_first_deploy_waits_at_no_pods_and_runs_when_released(stage: Stage, strategy: JsonObject) -> None:
+    name = f"first-{len(strategy['canary']['steps'])}"
+    forged = {PREFIX + key: "forged" for key in ("hold", "change", "submitted-by", "owner-pauses", "break-glass-by")}
+    manifest = merged(rollout(name, "v1", strategy), {"metadata": {"annotations": forged}})
+    mark = stage.record.mark()
+    live = stage.client(CI).create(stage.path(), manifest)
+    assert {k: v for k, v in annotations_of(live).items() if k.startswith(PREFIX)} == {
+        HOLD: "held-0",
+        PREFIX + "submitted-by": CI,
+    }
+    assert steps_of(live) == strategy["canary"]["steps"]
+    first = next(iter(stage.wait("its set", lambda: stage.sets(name))))
+    live = stage.new_template(name, "v2")
+    second = stage.wait("the second set", lambda: sorted(set(stage.sets(name)) - {first}))[0]
+    stage.scale(name, 1)
+    time.sleep(1)
+    assert stage.peak(name, "", mark) == 0
+    stage.release(name, strategy["canary"]["steps"])
+    stage.healthy(name)
+    assert {h: s["spec"]["replicas"] for h, s in stage.sets(name).items()} == {first: 0, second: 1}
+
+
+def test_a_blue_green_preview_is_held_while_active_scales(stage: Stage) -> None:
+    name = "colours"
+    stable, mark = stage.stable(name), stage.record.mark()
+    live = stage.new_template(name, "v2", replicas=4)
+    assert live["spec"]["strategy"] == stage.live(name)["spec"]["strategy"]
+    assert hold_of(live).startswith("held-")
+    stage.wait("active to scale", lambda: stage.size(name, stable) == 4)
+    stage.scale(name, 3)
+    stage.wait("active to scale again", lambda: stage.size(name, stable) == 3)
+    stage.settled(name)
+    assert stage.peak(name, stable, mark) == 0
+    stage.release(name, None)
+    assert stage.healthy(name)["status"]["stableRS"] != stable
+
+
+# -- break-glass, no operator ---------------------------------------------------------------------------------------
+
+
+def test_break_glass_with_a_new_template_runs_at_once(stage: Stage) -> None:
+    name = "glass-template"
+    stage.new_template(name, "v2")
+    generation = stage.live(name)["metadata"]["generation"]
+    fix: dict[str, Any] = {"metadata": {"annotations": {PREFIX + "break-glass": "pool exhaustion, INC-812"}}}
+    live = stage.merge(name, merged(fix, {"spec": {"template": pods(name, "fix")}}), ON_CALL)
+    assert steps_of(live) == STEPS, "the predecessor's barrier is gone"
+    stamped = annotations_of(live)
+    assert stamped[HOLD] == f"released-{generation}"
+    assert stamped[PREFIX + "break-glass-by"] == stamped[PREFIX + "submitted-by"] == ON_CALL
+    fixed = str(stage.settled(name)["status"]["currentPodHash"])
+    stage.wait("its pods", lambda: stage.size(name, fixed) == 1)
+
+    live = stage.new_template(name, "v4", user=ON_CALL)
+    assert steps_of(live) == BARRIER + STEPS, "the reason counts once: it stays in the manifest"
+    assert PREFIX + "break-glass-by" not in annotations_of(live)
+    assert hold_of(live).startswith("held-")
+
+
+def test_break_glass_releases_what_is_held(stage: Stage) -> None:
+    name = "glass-held"
+    server_side_apply(stage, rollout(name, "v2", canary({"setWeight": 50}, {"pause": {"duration": "1s"}})))
+    attempt = hold_of(stage.live(name)).removeprefix("held-")
+    stage.settled(name)
+    done = stage.cp.kubectl(
+        *("annotate", "rollout", name, "-n", stage.namespace, f"{PREFIX}break-glass=INC-813"), user=ON_CALL
+    )
+    assert done.ok, done.err
+    live = stage.live(name)
+    assert steps_of(live) == [{"setWeight": 50}, {"pause": {"duration": "1s"}}]
+    assert hold_of(live) == f"released-{attempt}"
+    assert annotations_of(live)[PREFIX + "break-glass-by"] == ON_CALL
+    stage.healthy(name)
+
+
+def test_break_glass_over_a_live_plan_takes_the_gates_out(stage: Stage) -> None:
+    name = "glass-plan"
+    stage.new_template(name, "v2")
+    attempt = hold_of(stage.live(name)).removeprefix("held-")
+    stage.release(name, [*PLAN, {"pause": {"duration": "1s"}}])
+    canary_hash = str(stage.settled(name)["status"]["currentPodHash"])
+    stage.wait("the first gate", lambda: stage.size(name, canary_hash) == 1)
+    live = stage.annotate(name, user=ON_CALL, break_glass="INC-814")
+    assert steps_of(live) == [{"setWeight": 25}, {"setWeight": 50}, {"pause": {"duration": "1s"}}]
+    assert hold_of(live) == f"released-{attempt}"
+    assert annotations_of(live)[PREFIX + "break-glass-by"] == ON_CALL
+    assert annotations_of(live)[PREFIX + "change"] == "a-change"
+    stage.healthy(name)
+
+
+def test_break_glass_creates_a_rollout_that_runs(stage: Stage) -> None:
+    manifest = merged(rollout("glass-first"), {"metadata": {"annotations": {PREFIX + "break-glass": "INC-815"}}})
+    live = stage.client(ON_CALL).create(stage.path(), manifest)
+    assert hold_of(live) == "released-0"
+    assert annotations_of(live)[PREFIX + "break-glass-by"] == ON_CALL
+    stage.healthy("glass-first")

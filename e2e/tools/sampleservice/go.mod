@@ -1,0 +1,3 @@
+module rollwarden.dev/e2e/tools/sampleservice
+
+go 1.26.0
