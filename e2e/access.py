@@ -62,6 +62,10 @@ class Access:
         answer = self.client().create(f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token", body)
         return str(answer["status"]["token"])
 
+    def service_account_client(self, namespace: str, name: str) -> ApiClient:
+        """An API client that acts as a service account with a fresh real token."""
+        return ApiClient(self._layout.server, self._layout.ca_file, self.service_account_token(namespace, name))
+
     def service_account_kubeconfig(self, namespace: str, name: str) -> Path:
         """The path of a kubeconfig that acts as a service account with a fresh real token."""
         token = self.service_account_token(namespace, name)

@@ -6,6 +6,7 @@ Not for the operator (it has its own adapter) and not for tests of who may do wh
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -129,7 +130,12 @@ def follow(
     on_event: Callable[[str, JsonObject], None],
     stop: threading.Event,
 ) -> None:
-    """List, then watch, again and again until ``stop`` is set; an unreachable API server is tried every 0.5 s."""
+    """List, then watch, again and again until ``stop`` is set; after any failure it tries again in 0.5 s.
+
+    A refusal too: an API server that has just started answers 403 until it has read its RBAC rules. What goes wrong
+    is said on standard error, once until it changes.
+    """
+    said = ""
     while not stop.is_set():
         try:
             listed = client.get(path)
@@ -143,8 +149,9 @@ def follow(
                     if stop.is_set():
                         return
         except ApiError as error:
-            if error.code in (401, 403):
-                raise
+            if error.reason != said:
+                print(f"{path}: trying again: {error}", file=sys.stderr, flush=True)
+            said = error.reason
             stop.wait(RETRY_SECONDS)
 
 

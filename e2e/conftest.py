@@ -6,6 +6,7 @@ Run with ``pytest e2e`` and without parallel workers: every worker would start a
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 from e2e.addons import namespace
 from e2e.controlplane import ControlPlane
+from e2e.watchdog import start_time
 
 LOGS = Path(__file__).parent.parent / "build" / "e2e"
 
@@ -23,9 +25,11 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="session")
 def control_plane() -> Iterator[ControlPlane]:
-    """Everything running; its logs stay in ``build/e2e/logs`` until the next run."""
-    shutil.rmtree(LOGS, ignore_errors=True)
-    with ControlPlane(directory=LOGS, scrape_seconds=2.0) as cp:
+    """Everything running; its logs stay in ``build/e2e/<process id>/logs`` until the next run after this one."""
+    for old in LOGS.glob("*"):
+        if start_time(int(old.name)) is None:
+            shutil.rmtree(old)
+    with ControlPlane(directory=LOGS / str(os.getpid()), scrape_seconds=2.0) as cp:
         yield cp
 
 

@@ -250,7 +250,9 @@ class ControlPlane:
         self._loads.append(load)
         return load
 
-    def wait_for(self, what: str, ask: Callable[[], T], seconds: float = START_SECONDS, every: float = 0.05) -> T:
+    def wait_for(
+        self, what: str, ask: Callable[[], T | None], seconds: float = START_SECONDS, every: float = 0.05
+    ) -> T:
         """Asks until the answer is true, and returns it; TimeoutError names ``what`` and the last answer."""
         deadline = time.monotonic() + seconds
         while not (answer := ask()):

@@ -23,7 +23,7 @@ Page = str | None
 
 
 class ScriptedPrometheus:
-    """Scrapes every page each `scrape_seconds` as pod `<name>` of a namespace; `pages` may be changed at any time."""
+    """Two jobs scrape every page each `scrape_seconds` as pod `<name>` of a namespace; `pages` may be changed."""
 
     def __init__(self, directory: Path, namespace: str, pages: Mapping[str, Page], scrape_seconds: float = 1.0) -> None:
         self.pages: dict[str, Page] = dict(pages)
@@ -71,9 +71,10 @@ class ScriptedPrometheus:
             {"targets": [target], "labels": {"namespace": self._namespace, "pod": pod, "__metrics_path__": f"/{pod}"}}
             for pod in self.pages
         ]
-        job = {"job_name": "pods", "static_configs": pods}
+        # Two jobs scrape every pod, as an annotation and a ServiceMonitor together make it happen in real clusters.
+        jobs = [{"job_name": name, "static_configs": pods} for name in ("monitor", "pods")]
         times = {"scrape_interval": self._interval, "scrape_timeout": self._interval}
-        return yaml.safe_dump({"global": times, "scrape_configs": [job]})
+        return yaml.safe_dump({"global": times, "scrape_configs": jobs})
 
     def _handler(self) -> type[http.server.BaseHTTPRequestHandler]:
         pages = self.pages

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from e2e.apiclient import MERGE, ApiClient, ApiError, JsonObject
@@ -22,14 +23,20 @@ RECORDS = f"/apis/rollwarden.dev/v1alpha1/namespaces/{PROBE}"
 DIGEST = "sha256:" + "0" * 64
 
 
+@cache
 def install_rollwarden(cp: ControlPlane) -> None:
-    """Kinds first, then everything in ``deploy/``; returns when every policy acts. RuntimeError if kubectl refuses."""
+    """Kinds first, then everything in ``deploy/``, once per control plane; returns when every policy acts.
+
+    RuntimeError if kubectl refuses; TimeoutError names the policies that do not act.
+    """
     _apply(cp, "crds")
     cp.wait_for("Rollwarden's kinds to be served", lambda: _served(cp.api))
     _apply(cp, "deploy")
-    cp.api.create("/api/v1/namespaces", {"metadata": {"name": PROBE, "labels": {"rollwarden.dev/mode": "enforce"}}})
+    cp.api.create("/api/v1/namespaces", {"metadata": {"name": PROBE}})
     try:
-        _create_probes(cp.api)
+        cp.api.create(ROLLOUTS, _rollout("probe"))
+        cp.api.create(REPLICASETS, _replicaset("probe", 0))
+        cp.api.patch(f"/api/v1/namespaces/{PROBE}", {"metadata": {"labels": {"rollwarden.dev/mode": "enforce"}}})
         _await_policies(cp)
     finally:
         cp.api.delete(f"/api/v1/namespaces/{PROBE}")
@@ -46,7 +53,17 @@ def _await_policies(cp: ControlPlane) -> None:
 
 def idle_policies(cp: ControlPlane) -> list[str]:
     """Names of the policies that do not act yet."""
-    return [name for name, acts in PROBES.items() if not acts(cp)]
+    return [name for name, acts in PROBES.items() if not _acts(cp, acts)]
+
+
+def _acts(cp: ControlPlane, ask: Callable[[ControlPlane], bool]) -> bool:
+    try:
+        return ask(cp)
+    except ApiError as error:
+        # the API server looks for the schema of a new kind every 5 s; until then it refuses what it cannot mutate
+        if error.code == 503:
+            return False
+        raise
 
 
 def _apply(cp: ControlPlane, folder: str) -> None:
@@ -66,18 +83,13 @@ def _served(api: ApiClient) -> bool:
     return {"approvals", "changes", "guardrailpolicies", "serviceprofiles"} <= {r["name"] for r in served}
 
 
-def _create_probes(api: ApiClient) -> None:
-    api.create(ROLLOUTS, _rollout("probe", {}))
-    api.create(REPLICASETS, _replicaset("probe", 0))
-
-
-def _rollout(name: str, annotations: dict[str, str]) -> JsonObject:
+def _rollout(name: str) -> JsonObject:
     labels = {"app": name}
     return {
         "apiVersion": "argoproj.io/v1alpha1",
         "kind": "Rollout",
-        # the hold is there in case the policy that stamps it does not act yet when this is created
-        "metadata": {"name": name, "annotations": {"rollwarden.dev/hold": "held-0", **annotations}},
+        # made before the policies act, and held all the same
+        "metadata": {"name": name, "annotations": {"rollwarden.dev/hold": "held-0"}},
         "spec": {
             "replicas": 0,
             "selector": {"matchLabels": labels},
@@ -183,7 +195,7 @@ _KNOWN_GOOD = {"metadata": {"annotations": {"rollwarden.dev/known-good": "true"}
 
 # By policy. Deletion of an Approval cannot be tried without an approver; its policy arrives together with the others.
 PROBES: dict[str, Callable[[ControlPlane], bool]] = {
-    "rollwarden-hold-first-revision": _stamps(_created(ROLLOUTS, _rollout("another", {})), "held-0"),
+    "rollwarden-hold-first-revision": _stamps(_created(ROLLOUTS, _rollout("another")), "held-0"),
     "rollwarden-hold-new-revision": _stamps(_patched(f"{ROLLOUTS}/probe", _NEW_TEMPLATE), "held-"),
     "rollwarden-keep-plan": _keeps_plan,
     "rollwarden-guard-rollout": _refuses(_patched(f"{ROLLOUTS}/probe", _KNOWN_GOOD), "stands on ReplicaSets only"),

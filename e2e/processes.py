@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-STOP_SECONDS = 5.0
+STOP_SECONDS = 3.0
 
 ReadyCheck = Callable[[], bool]
 

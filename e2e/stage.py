@@ -58,11 +58,15 @@ def merged(target: JsonObject, changes: JsonObject) -> JsonObject:
 
 
 def pods(name: str, tag: str) -> JsonObject:
-    """A pod template whose ``tag`` makes it another one."""
-    return {
-        "metadata": {"labels": {"app": name}},
-        "spec": {"containers": [{"name": "service", "image": f"registry.example.com/shop:{tag}"}]},
+    """A pod template whose ``tag`` makes it another one, written as Argo's own types would not write it."""
+    container = {
+        "name": "service",
+        "image": f"registry.example.com/shop:{tag}",
+        "resources": {"requests": {"cpu": "0.001"}},
+        "env": [{"name": "EMPTY", "value": ""}],
     }
+    sidecar = {"name": "sidecar", "image": "registry.example.com/sidecar:v1"}
+    return {"metadata": {"labels": {"app": name}}, "spec": {"hostNetwork": False, "containers": [container, sidecar]}}
 
 
 def rollout(name: str, tag: str = "v1", strategy: JsonObject | None = None, **spec: Any) -> JsonObject:
@@ -148,16 +152,17 @@ class Stage:
         """Developers' rights for everybody, tiers for those who hold them, both in this namespace only."""
         role = {"metadata": {"name": "developers"}, "rules": list(RIGHTS)}
         self.cp.api.create(f"{RBAC}/namespaces/{self.namespace}/roles", role)
-        self._bind("developers", "Role", "developers", "system:authenticated")
+        self.bind("developers", "Role", "developers", {"kind": "Group", "name": "system:authenticated"})
         for role_name, group in TIERS.items():
-            self._bind(role_name, "ClusterRole", role_name, group)
+            self.bind(role_name, "ClusterRole", role_name, {"kind": "Group", "name": group})
 
-    def _bind(self, name: str, kind: str, role: str, group: str) -> None:
+    def bind(self, name: str, kind: str, role: str, subject: dict[str, str]) -> None:
+        """A RoleBinding in this namespace."""
         api = "rbac.authorization.k8s.io"
         binding = {
             "metadata": {"name": name},
             "roleRef": {"apiGroup": api, "kind": kind, "name": role},
-            "subjects": [{"apiGroup": api, "kind": "Group", "name": group}],
+            "subjects": [subject],
         }
         self.cp.api.create(f"{RBAC}/namespaces/{self.namespace}/rolebindings", binding)
 

@@ -94,8 +94,8 @@ def stage(control_plane: ControlPlane) -> Iterator[Stage]:
     service = {"metadata": {"name": "active"}, "spec": {"selector": {"app": "colours"}, "ports": [{"port": 80}]}}
     stage.client().create("/api/v1/namespaces/admission/services", service)
     for manifest in _manifests():
-        name = str(manifest["metadata"]["name"])
-        WRITERS.get(name.rpartition("-")[2], server_side_apply)(stage, manifest)
+        applied_by_client = str(manifest["metadata"]["name"]).endswith("-csa")
+        (client_side_apply if applied_by_client else server_side_apply)(stage, manifest)
     for manifest in _manifests():
         stage.healthy(manifest["metadata"]["name"])
     stage.enforce()

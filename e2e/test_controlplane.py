@@ -66,7 +66,8 @@ def test_load_is_spread_over_real_pods_and_prometheus_sees_each(
     pods = {p["metadata"]["name"] for p in deploy(control_plane, namespace, ERROR_PERCENT=10)}
     load.set_rate(namespace, NAME, 60)
     query = f'sum by (namespace, pod, job) (http_requests_total{{namespace="{namespace}"}})'
-    series = control_plane.wait_for("a series of every pod", lambda: len(s := control_plane.query(query)) == 3 and s)
+    control_plane.wait_for("a series of every pod", lambda: len(control_plane.query(query)) == 3)
+    series = control_plane.query(query)
     assert {s["metric"]["pod"] for s in series} == pods
     assert {(s["metric"]["namespace"], s["metric"]["job"]) for s in series} == {(namespace, "rollout-pods")}
 
@@ -130,6 +131,22 @@ def test_a_pod_that_is_never_ready_gets_no_request(
     assert {p["status"]["phase"] for p in running} == {"Running"}
     load.stop()
     assert not {p["metadata"]["name"] for p in running} & set(load.counts(namespace, NAME).pods)
+
+
+def test_a_pod_fails_above_a_load_and_not_below(
+    control_plane: ControlPlane, new_namespace: NewNamespace, load: LoadGenerator
+) -> None:
+    namespace = new_namespace()
+    deploy(control_plane, namespace, replicas=1, FAULT_ABOVE_RPS=60, FAULT_ERROR_PERCENT=50)
+    load.set_rate(namespace, NAME, 20)
+    time.sleep(6)
+    below = load.counts(namespace, NAME)
+    assert below.sent > 60
+    assert below.failed == 0
+    load.set_rate(namespace, NAME, 120)
+    time.sleep(10)
+    above = load.counts(namespace, NAME)
+    assert above.failed > 0.2 * (above.sent - below.sent)
 
 
 def test_a_crashing_process_is_restarted_with_back_off(

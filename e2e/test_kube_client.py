@@ -21,7 +21,16 @@ from rollwarden.kube.client import KubeClient
 from rollwarden.kube.errors import Call
 from rollwarden.kube.informers import ObjectKey, kube_informer
 from rollwarden.kube.recorder import KubeEvents, ObjectRef
-from rollwarden.kube.resources import CONFIGMAPS, EVENTS, NAMESPACES, SECRETS, SERVICEACCOUNTS, Resource
+from rollwarden.kube.resources import (
+    CONFIGMAPS,
+    CUSTOMRESOURCEDEFINITIONS,
+    EVENTS,
+    GUARDRAILPOLICIES,
+    NAMESPACES,
+    SECRETS,
+    SERVICEACCOUNTS,
+    Resource,
+)
 from rollwarden.kube.transport import ApiRequest, ClientOptions
 from rollwarden.kube.watch import Watch
 from rollwarden.runtime.events import Event, EventRecorder
@@ -29,6 +38,7 @@ from rollwarden.runtime.informer import EventKind
 
 pytestmark = pytest.mark.e2e
 
+CRDS = Path(__file__).parent.parent / "crds"
 RBAC = "rbac.authorization.k8s.io"
 ROLES = Resource(RBAC, "v1", "roles", "Role")
 ROLEBINDINGS = Resource(RBAC, "v1", "rolebindings", "RoleBinding")
@@ -122,7 +132,7 @@ def test_an_object_is_created_read_patched_and_deleted(client: KubeClient, names
 
 
 def test_our_writes_carry_our_name(client: KubeClient, namespace: str) -> None:
-    created = client.create(CONFIGMAPS, config_map("one"), namespace=namespace)
+    created = client.create(CONFIGMAPS, config_map("one", a="1"), namespace=namespace)
     assert [entry["manager"] for entry in created["metadata"]["managedFields"]] == ["rollwarden"]
 
 
@@ -187,9 +197,11 @@ def test_a_failed_test_of_a_json_patch_is_told_apart_and_leaves_the_object_alone
         test = {"op": "test", "path": path, "value": value}
         with pytest.raises(errors.PatchTestFailed, match=f"patch configmaps {namespace}/one: 422 Invalid: .*{path}"):
             client.json_patch(CONFIGMAPS, "one", [test, write], namespace=namespace)
-    with pytest.raises(errors.Invalid) as caught:
+    with pytest.raises(errors.PatchTestFailed, match=r"could not be carried out: remove /data/none$"):
         client.json_patch(CONFIGMAPS, "one", [{"op": "remove", "path": "/data/none"}], namespace=namespace)
-    assert not isinstance(caught.value, errors.PatchTestFailed)
+    with pytest.raises(errors.Invalid) as caught:
+        client.json_patch(CONFIGMAPS, "one", [{"op": "add", "path": "/data/b", "value": 7}], namespace=namespace)
+    assert not isinstance(caught.value, errors.PatchTestFailed), "an object that is not acceptable is another matter"
     assert client.get(CONFIGMAPS, "one", namespace=namespace, type=Numbers) == before
 
 
@@ -202,7 +214,7 @@ def test_conflicts(client: KubeClient, namespace: str) -> None:
         client.json_patch(
             CONFIGMAPS, "one", [*stale, {"op": "add", "path": "/data", "value": {"a": "1"}}], namespace=namespace
         )
-    with pytest.raises(errors.Conflict, match=r"delete configmaps .*Precondition failed: UID"):
+    with pytest.raises(errors.Conflict, match=r"delete configmaps .*UID in the precondition"):
         client.delete(CONFIGMAPS, "one", namespace=namespace, uid="another")
     client.delete(
         CONFIGMAPS,
@@ -213,8 +225,37 @@ def test_conflicts(client: KubeClient, namespace: str) -> None:
     )
 
 
+def test_the_status_of_our_own_kinds_takes_merge_patches_at_one_resource_version(
+    control_plane: ControlPlane, client: KubeClient
+) -> None:
+    kind = yaml.safe_load((CRDS / "rollwarden.dev_guardrailpolicies.yaml").read_text())
+    client.apply(CUSTOMRESOURCEDEFINITIONS, kind, force=True)
+
+    def create() -> dict[str, Any] | None:
+        try:
+            return client.create(GUARDRAILPOLICIES, {**named_policy, "spec": {}})
+        except errors.NotFound:
+            return None  # the new kind is not served yet
+
+    name = f"kube-client-{uuid.uuid4().hex[:8]}"
+    named_policy = {
+        "apiVersion": GUARDRAILPOLICIES.api_version,
+        "kind": GUARDRAILPOLICIES.kind,
+        "metadata": {"name": name},
+    }
+    before = control_plane.wait_for("the kind to be served", create, 15)["metadata"]["resourceVersion"]
+    try:
+        status = {"status": {"observedGeneration": 1}}
+        patched = client.merge_patch(GUARDRAILPOLICIES, name, status, resource_version=before)
+        assert patched["status"] == {"observedGeneration": 1}
+        with pytest.raises(errors.Conflict, match="the object has been modified"):
+            client.merge_patch(GUARDRAILPOLICIES, name, {"status": {"observedGeneration": 2}}, resource_version=before)
+    finally:
+        client.delete(GUARDRAILPOLICIES, name)
+
+
 def test_an_invalid_object_is_refused_with_the_field_named(client: KubeClient, namespace: str) -> None:
-    with pytest.raises(errors.Invalid, match="metadata.name") as caught:
+    with pytest.raises(errors.Invalid, match=r"metadata\.name") as caught:
         client.create(CONFIGMAPS, config_map("Not A Name"), namespace=namespace)
     assert [cause.field for cause in caught.value.causes] == ["metadata.name"]
 
@@ -333,7 +374,7 @@ def test_a_watch_tells_what_happened_since(client: KubeClient, namespace: str) -
 
 def test_a_watch_is_ended_from_another_thread_while_it_waits(client: KubeClient, namespace: str) -> None:
     since = client.list(CONFIGMAPS, namespace=namespace).resource_version
-    watch: Watch[dict[str, Any]] = client.watch(CONFIGMAPS, since, namespace=namespace)
+    watch: Watch[dict[str, Any]] = client.watch(CONFIGMAPS, since, namespace=namespace, label_selector="watched")
     threading.Timer(0.5, watch.close).start()
     started = time.monotonic()
     assert [event.kind for event in watch if event.kind is not EventKind.BOOKMARK] == []
@@ -347,9 +388,18 @@ def test_a_silent_watch_ends_without_error(control_plane: ControlPlane, namespac
         assert list(client.watch(CONFIGMAPS, since, namespace=namespace)) == []
 
 
-def test_a_resource_version_long_gone_is_gone(client: KubeClient) -> None:
-    with pytest.raises(errors.Gone, match=r"watch configmaps: 410 .*too old"):
-        list(client.watch(CONFIGMAPS, "1"))
+def test_a_resource_version_from_before_the_servers_memory_is_gone(
+    control_plane: ControlPlane, client: KubeClient, namespace: str
+) -> None:
+    since = client.list(CONFIGMAPS, namespace=namespace).resource_version
+    client.create(CONFIGMAPS, config_map("one"), namespace=namespace)
+    control_plane.restart_component("kube-apiserver")  # which begins anew with what it remembers
+    with pytest.raises(errors.Gone, match=r"watch configmaps in .*: 410 .*too old"):
+        list(client.watch(CONFIGMAPS, since, namespace=namespace))
+
+
+def value_in(item: Numbers | None) -> str | None:
+    return item.data.get("a") if item else None
 
 
 # -- informers ----------------------------------------------------------------------------------------------------
@@ -369,7 +419,7 @@ def test_an_informer_follows_and_keeps_the_last_good_copy(
         indexers={"a": lambda item: [item.data.get("a")]},
         on_undecodable=lambda raw, error: bad.append(str(error)),
     )
-    informer.add_handler(lambda old, new: told.append((old and old.data.get("a"), new and new.data.get("a"))))
+    informer.add_handler(lambda old, new: told.append((value_in(old), value_in(new))))
     client.create(CONFIGMAPS, config_map("one", {"watched": ""}, a="1"), namespace=namespace)
     informer.start()
     try:
@@ -377,8 +427,7 @@ def test_an_informer_follows_and_keeps_the_last_good_copy(
         key = ObjectKey(namespace, "one")
 
         def value() -> str | None:
-            held = informer.store.get(key)
-            return held.data.get("a") if held else None
+            return value_in(informer.store.get(key))
 
         def write(a: str) -> None:
             ops = [{"op": "add", "path": "/data/a", "value": a}]

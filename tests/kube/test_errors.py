@@ -10,8 +10,7 @@ from rollwarden.kube.resources import PODS, ROLLOUTS
 from rollwarden.runtime.errors import Expired, Retryable
 
 CALL = Call("patch", ROLLOUTS, "pay", "checkout", "status")
-FAILED_TEST = {"reason": "UnexpectedServerResponse", "message": "testing value /metadata/uid failed: test failed"}
-BAD_PATH = {"reason": "UnexpectedServerResponse", "message": "remove operation does not apply: missing value"}
+BAD_FIELD = {"reason": "FieldValueInvalid", "message": "must be at most 5", "field": "spec.weight"}
 
 
 @pytest.mark.parametrize(
@@ -26,8 +25,7 @@ BAD_PATH = {"reason": "UnexpectedServerResponse", "message": "remove operation d
         (409, "Conflict", [], errors.Conflict, True),
         (410, "Expired", [], errors.Gone, True),
         (422, "Invalid", [], errors.Invalid, False),
-        (422, "Invalid", [BAD_PATH], errors.Invalid, False),
-        (422, "Invalid", [FAILED_TEST], errors.PatchTestFailed, True),
+        (422, "Invalid", [BAD_FIELD], errors.Invalid, False),
         (429, "TooManyRequests", [], errors.TooManyRequests, True),
         (500, "InternalError", [], errors.ServerUnavailable, True),
         (503, "ServiceUnavailable", [], errors.ServerUnavailable, True),
@@ -48,11 +46,17 @@ def test_gone_is_what_the_informer_relists_on() -> None:
     assert issubclass(errors.Gone, Expired)
 
 
+def test_a_json_patch_that_cannot_be_carried_out_is_told_from_an_invalid_object() -> None:
+    body = {"reason": "Invalid", "message": errors.GENERIC_REFUSAL, "details": {}, "code": 422}
+    error = error_from_answer(CALL, 422, json.dumps(body).encode())
+    assert isinstance(error, errors.PatchTestFailed) and isinstance(error, errors.Invalid)
+    assert isinstance(error, Retryable)
+
+
 def test_the_sentence_says_what_was_done_where_and_why_it_was_refused() -> None:
-    body = {"reason": "Invalid", "message": "the server rejected our request", "details": {"causes": [FAILED_TEST]}}
+    body = {"reason": "Invalid", "message": "Rollout is invalid", "details": {"causes": [BAD_FIELD]}}
     assert str(error_from_answer(CALL, 422, json.dumps(body).encode())) == (
-        "patch rollouts.argoproj.io/status pay/checkout: 422 Invalid: the server rejected our request; "
-        "testing value /metadata/uid failed: test failed"
+        "patch rollouts.argoproj.io/status pay/checkout: 422 Invalid: Rollout is invalid; must be at most 5"
     )
 
 

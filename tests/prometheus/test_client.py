@@ -45,6 +45,15 @@ def test_an_answer_is_read_and_counted() -> None:
     assert stats.slowest_seconds == stats.seconds > 0
 
 
+def test_warnings_survive_the_library() -> None:
+    """A partial answer of Thanos or Mimir says so beside its data."""
+    body = json.dumps({**json.loads(OK), "warnings": ["store s1 unreachable"]}).encode()
+    with servers.server(answering(body)) as server:
+        answer = PrometheusClient(server.url).instant("up", 1)
+    assert answer.partial
+    assert answer.warnings == ("store s1 unreachable",)
+
+
 def test_a_range_keeps_its_milliseconds() -> None:
     """The library alone would round both ends to whole seconds."""
     body = json.dumps({"data": {"resultType": "matrix", "result": [{"metric": {}, "values": [[7.5, "1"]]}]}}).encode()

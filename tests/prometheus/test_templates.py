@@ -34,15 +34,28 @@ def read(indicator: Indicator, *rows: Series) -> Counters | Flaw | None:
 def test_a_pair_is_one_query_for_both_counters() -> None:
     """Own matchers stay; the scope's come first."""
     assert template_for(PAIR).query(SCOPE) == (
-        'label_replace(sum by (namespace,pod) (jobs_total{namespace=~"pay",pod=~"(?:web-b-)[a-z0-9]{5}"}),'
+        'label_replace(sum by (namespace,pod,job) (jobs_total{namespace=~"pay",pod=~"(?:web-b-)[a-z0-9]{5}"}),'
         '"counter","total","","") or '
-        'label_replace(sum by (namespace,pod) (jobs_total{namespace=~"pay",pod=~"(?:web-b-)[a-z0-9]{5}",'
+        'label_replace(sum by (namespace,pod,job) (jobs_total{namespace=~"pay",pod=~"(?:web-b-)[a-z0-9]{5}",'
         'result="failed"}),"counter","bad","","")'
     )
 
 
 PAIRS = {
     "both counters": ((row("10", counter="total"), row("2", counter="bad")), Counters(10, 2)),
+    "two jobs scrape the pod": (
+        (
+            row("10", counter="total", job="pods"),
+            row("2", counter="bad", job="pods"),
+            row("9", counter="total", job="monitor"),
+            row("1", counter="bad", job="monitor"),
+        ),
+        Counters(9, 1),
+    ),
+    "only the job without bad events counts first": (
+        (row("10", counter="total", job="a"), row("9", counter="total", job="b"), row("1", counter="bad", job="b")),
+        Counters(10, None),
+    ),
     "an absent bad series is no bad event": ((row("10", counter="total"),), Counters(10, None)),
     "no series at all is no pod": ((), None),
     "bad without total": ((row("2", counter="bad"),), "TotalMissing"),
@@ -77,6 +90,14 @@ STATUS = {
         (row("7", name="http_requests_total", code="404"), row("1", name="http_requests_total", code="50")),
         Counters(8, 0),
     ),
+    "two jobs scrape the pod": (
+        (
+            row("7", name="http_requests_total", code="500", job="pods"),
+            row("3", name="http_requests_total", code="200", job="pods"),
+            row("6", name="http_requests_total", code="500", job="monitor"),
+        ),
+        Counters(6, 6),
+    ),
     "the first label wins": (
         (row("7", name="http_requests_total", code="200", status="500"),),
         Counters(7, 0),
@@ -107,14 +128,14 @@ def test_status(rows: tuple[Series, ...], expected: Counters | str) -> None:
     assert (found.reason if isinstance(found, Flaw) else found) == expected
 
 
-def bucket(value: str, le: str, family: str = "http_request_duration_seconds") -> Series:
+def bucket(value: str, le: str, family: str = "http_request_duration_seconds", job: str = "") -> Series:
     """A classic bucket as the query returns it."""
-    return row(value, name=f"{family}_bucket", le=le)
+    return row(value, name=f"{family}_bucket", le=le, job=job)
 
 
-def count(value: str, family: str = "http_request_duration_seconds") -> Series:
+def count(value: str, family: str = "http_request_duration_seconds", job: str = "") -> Series:
     """The histogram's count."""
-    return row(value, name=f"{family}_count")
+    return row(value, name=f"{family}_count", job=job)
 
 
 HISTOGRAM = {
@@ -122,6 +143,10 @@ HISTOGRAM = {
     "another spelling": ((count("100"), bucket("97", "3e-1")), Counters(100, 3)),
     "trailing zeros": ((count("100"), bucket("97", "0.300")), Counters(100, 3)),
     "same digits, other number": ((count("100"), bucket("97", "3.0"), bucket("50", "0.03")), "NoBucket"),
+    "two jobs scrape the pod": (
+        (count("100", job="a"), bucket("97", "0.3", job="a"), count("99", job="b"), bucket("99", "0.3", job="b")),
+        Counters(100, 3),
+    ),
     "no bucket": ((count("100"),), "NoBucket"),
     "bucket above count": ((count("100"), bucket("101", "0.3")), "Negative"),
     "NaN": ((count("NaN"), bucket("97", "0.3")), "NotFinite"),

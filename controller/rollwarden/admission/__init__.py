@@ -10,7 +10,7 @@ from .guard import guard_rollout, guard_rollout_status
 from .hold import hold_first_revision, hold_new_revision
 from .identities import Identities, service_account
 from .modes import announce_hold, guard_mode
-from .plan import keep_plan
+from .plan import keep_owner_spec, keep_plan
 from .policy import Manifest, MutatingPolicy, ValidatingPolicy
 from .records import guard_approval, guard_approval_annotation, keep_approval, keep_changes, stamp_approver
 from .replicasets import hold_replicasets, scale_through_rollout
@@ -24,6 +24,7 @@ def policies(identities: Identities) -> tuple[MutatingPolicy | ValidatingPolicy,
         hold_new_revision(identities),  # a new template waits behind the barrier
         hold_first_revision(identities),  # a new Rollout waits at 0
         keep_plan(identities),  # barrier and plan outlive a re-apply
+        keep_owner_spec(identities),  # Argo's rewriting is no new template
         stamp_approver(),  # an approval speaks for who sent it
         guard_rollout(identities),  # nobody else ends a hold
         guard_rollout_status(identities),  # nobody promotes past it

@@ -7,6 +7,7 @@ one request changes nothing: the API server does so whenever a policy has change
 from __future__ import annotations
 
 from rollwarden.api.names import (
+    APPROVAL_PREFIX,
     BASE_ROLLBACK_WINDOW,
     BASE_STARTING_STEP,
     BREAK_GLASS_BY,
@@ -28,14 +29,24 @@ from .conditions import (
     UNSET,
     WORKLOAD_GENERATION,
     annotation_text,
-    is_requester,
     new_revision,
     not_operator,
     rollout_variables,
     starts_with_barrier,
 )
 from .identities import Identities
-from .patches import ANNOTATIONS_EXIST, BARRIER, STEPS, add, only_if, put_back, remove, settle, without_barrier, without_gates
+from .patches import (
+    ANNOTATIONS_EXIST,
+    ANY_POINTER,
+    BARRIER,
+    add,
+    only_if,
+    put_back,
+    remove,
+    settle,
+    without_barrier,
+    without_gates,
+)
 from .policy import ENFORCED, MutatingPolicy
 
 STARTING_STEP = "/spec/strategy/canary/analysis/startingStep"
@@ -50,6 +61,14 @@ STAMPS = {
     BREAK_GLASS_BY: f"variables.breakGlass ? {REQUESTER} : ''",
     **NOT_CARRIED_OVER,
 }
+
+
+# An approval by annotation spoke for the template before; left standing, it would bar the next approver from the key.
+NO_OLD_APPROVALS = (
+    f"variables.annotations.map(k, k.startsWith({literal(APPROVAL_PREFIX)})"
+    " && variables.annotations[?k] == variables.oldAnnotations[?k],"
+    f" JSONPatch{{op: 'remove', path: {ANY_POINTER}}})"
+)
 
 
 def _variables(identities: Identities) -> dict[str, str]:
@@ -95,6 +114,7 @@ def hold_new_revision(identities: Identities) -> MutatingPolicy:
             ANNOTATIONS_EXIST,
             put_back(f"[{literal(WORKLOAD_GENERATION)}]"),
             settle("variables.wanted"),
+            NO_OLD_APPROVALS,
             f"!variables.canary || variables.breakGlass || variables.barred ? [] : {BARRIER}",
             f"!variables.breakGlass || !variables.inherited ? [] : variables.oldBarrier ? ({without_barrier('variables.steps')})"
             f" : variables.planStands ? ({without_gates('variables.steps')}) : []",

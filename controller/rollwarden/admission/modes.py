@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rollwarden.api.enums import GROUP, Mode
-from rollwarden.api.names import BREAK_GLASS, MODE_LABEL, RELEASED
+from rollwarden.api.names import BREAK_GLASS, BREAK_GLASS_BY, MODE_LABEL
 
 from .cel import allowed, both, either, literal, sentence, strings
 from .conditions import (
@@ -49,6 +49,7 @@ def announce_hold(identities: Identities) -> ValidatingPolicy:
         'rollout "{rollout}" runs as written: Rollwarden only watches namespace {namespace} (mode observe). '
         "What it would ask for: " + help_text
     )
+    reason = f"metadata.?annotations[{literal(BREAK_GLASS)}]"
     enforced = f"namespaceObject.metadata.?labels{LABEL}.orValue('') == {literal(Mode.ENFORCE.lower)}"
     return ValidatingPolicy(
         name="rollwarden-announce-hold",
@@ -56,15 +57,22 @@ def announce_hold(identities: Identities) -> ValidatingPolicy:
         when={
             **not_operator(identities),
             **not_argo(identities),
-            "new-revision": f"oldObject == null || ({new_revision(identities)})",
+            "worth-a-word": either("oldObject == null", new_revision(identities), f"object.{reason} != oldObject.{reason}"),
         },
-        variables=rollout_variables(identities),
+        variables=rollout_variables(identities)
+        | {
+            "glassBroken": both(
+                "variables.breakGlassAsked",
+                f"{annotation_text('variables.annotations', BREAK_GLASS_BY)} == {REQUESTER}",
+                either("variables.newRevision", "variables.wasHeld", "variables.planStands"),
+            ),
+        },
         namespaces=NOT_OFF,
         action="Warn",
         rules=(
             Rule(
-                "false",
-                f"!({enforced}) ? {watched} : variables.hold.startsWith({literal(RELEASED)}) ? {released}"
+                "!variables.newRevision && !variables.glassBroken",
+                f"variables.glassBroken ? {released} : !({enforced}) ? {watched}"
                 f" : variables.created ? {first} : {held}",
             ),
         ),

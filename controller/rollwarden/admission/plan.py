@@ -8,13 +8,21 @@ from __future__ import annotations
 from rollwarden.api.names import RELEASED
 
 from .cel import literal, negated
-from .conditions import ROLLOUT_UPDATES, WORKLOAD_GENERATION, new_revision, not_argo, not_operator, rollout_variables
+from .conditions import (
+    ROLLOUT_UPDATES,
+    WORKLOAD_GENERATION,
+    is_requester,
+    new_revision,
+    not_argo,
+    not_operator,
+    rollout_variables,
+)
 from .hold import ROLLBACK_WINDOW
 from .identities import Identities
 from .patches import (
     ANNOTATIONS_EXIST,
     BREAK_GLASS_STAMPS,
-    STEPS,
+    add,
     only_if,
     put_back,
     remove,
@@ -32,6 +40,26 @@ def _back(name: str) -> str:
     unchanged = f"object.{CANARY}.?{name} == oldObject.{CANARY}.?{name}"
     addition = f"JSONPatch{{op: 'add', path: {literal(path)}, value: {old}}}"
     return f"!variables.planKept || {unchanged} ? [] : has({old}) ? [{addition}] : [{remove(path)}]"
+
+
+def keep_owner_spec(identities: Identities) -> MutatingPolicy:
+    """Argo's controller leaves the spec as its owner wrote it.
+
+    Argo writes its revision annotation as a whole object, in the form its Go types give it (``resources: {}`` added,
+    ``cpu: 0.5`` become ``500m``, empty values gone). Stored like that, the owner's next identical apply would differ
+    from it and count as a new template.
+    """
+    return MutatingPolicy(
+        name="rollwarden-keep-owner-spec",
+        resources=ROLLOUT_UPDATES,
+        when={
+            "the-argo-controller": is_requester(identities.argo),
+            "same-revision": negated(new_revision(identities)),
+            "spec-rewritten": "object.spec != oldObject.spec",
+        },
+        namespaces=ENFORCED,
+        patches=(f"[{add('/spec', 'oldObject.spec')}]",),
+    )
 
 
 def keep_plan(identities: Identities) -> MutatingPolicy:

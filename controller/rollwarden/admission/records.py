@@ -6,7 +6,16 @@ from rollwarden.api.enums import GROUP, VERSION, Tier
 from rollwarden.api.names import APPROVAL_PREFIX, approval_annotation
 
 from .cel import allowed, both, either, literal, sentence, strings
-from .conditions import NAMESPACE, REQUESTER, ROLLOUT, ROLLOUT_WRITES, is_requester, no_wildcard, not_operator, rollout_variables
+from .conditions import (
+    NAMESPACE,
+    REQUESTER,
+    ROLLOUT,
+    ROLLOUT_WRITES,
+    is_requester,
+    no_wildcard,
+    not_operator,
+    rollout_variables,
+)
 from .identities import GARBAGE_COLLECTORS, NAMESPACE_CONTROLLERS, Identities
 from .patches import add
 from .policy import ENFORCED, MutatingPolicy, Resources, Rule, ValidatingPolicy

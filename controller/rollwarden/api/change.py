@@ -190,7 +190,7 @@ class Plan(Model, frozen=True, kw_only=True):
 
 
 class FrozenIndicator(Model, frozen=True, kw_only=True):
-    """An indicator as it is judged for this change, from release on. phi is the overdispersion of bad events."""
+    """An indicator as it is measured for this change, from release on."""
 
     name: Name
     type: IndicatorType
@@ -199,20 +199,14 @@ class FrozenIndicator(Model, frozen=True, kw_only=True):
     bad: Text = ""
     histogram: Text = ""
     threshold_ms: Annotated[int, Meta(ge=0)] = 0
-    phi: Decimal = "6"
-    cv: Decimal = "0"
-    baseline: Decimal = "0"
 
 
 class JudgeSettings(Model, frozen=True, kw_only=True):
-    """What the judge was told at release; frozen from then on. Numbers are decimal strings."""
+    """What the judge was told at release; frozen from then on. ``parameters`` are its exact numbers, as strings."""
 
-    alpha: Decimal
-    kappa: Decimal
-    cost: Decimal
     tick_seconds: Decimal
-    planned_seconds: Annotated[int, Meta(ge=1)]
     indicators: Annotated[tuple[FrozenIndicator, ...], Meta(max_length=8)] = ()
+    parameters: FreeObject
     requests_per_second: Decimal = ""
     recovery: bool = False
     prometheus_url: Annotated[str, Meta(max_length=512)] = ""

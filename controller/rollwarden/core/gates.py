@@ -136,10 +136,11 @@ def at_maximum(seen: Seen) -> Outcome | None:
 
 def progress(seen: Seen) -> Outcome | None:
     """Says how far the proof is, now and then."""
-    at, found = current_gate(seen), seen.evidence
+    at = current_gate(seen)
     if at is None:
         return None
     change, gate = at
+    found = seen.evidence if seen.evidence and seen.evidence.gate_index == gate.index else None
     entry = _status_of(change, gate)
     message = _progress_message(seen, gate, found)
     if entry is None or found is None or _told_lately(entry, found):

@@ -13,7 +13,7 @@ from . import messages
 from .approvals import Answer, answer, counted, lifts_quarantine, open_slots, rejection, spoken_slots
 from .attempt import is_known_good, revision_of
 from .base import resolve_base
-from .plan import Ground, eta_seconds, make_plan
+from .plan import UNMEASURED, Ground, eta_seconds, make_plan, newer_sentence
 from .policy import strictest, unmet_evidence
 from .seen import Seen
 from .status import write_status
@@ -155,6 +155,7 @@ def quarantined_by(seen: Seen) -> Change | None:
 
 def _wait(seen: Seen, change: Change, rule: str, message: str, **updates: Any) -> Outcome:
     """Records why the revision waits, where people look: the Change, the Rollout's message, an Event."""
+    message = newer_sentence(change.status.message, message)
     defaults = {"phase": Phase.AWAITING_APPROVAL, "waiting_for": "", "revision": revision_of(seen)}
     stable = seen.stable_set
     writes: list[Write] = list(
@@ -171,7 +172,8 @@ def _wait(seen: Seen, change: Change, rule: str, message: str, **updates: Any) -
         writes.append(Emit(kind, str(updates.get("reason", "Held")), message))
     if seen.rollout.metadata.annotations.get(names.MESSAGE) != message:
         writes.append(set_message(seen, message))
-    return Outcome(rule, message, tuple(writes), requeue=60.0 if seen.votes else None)
+    again = 30.0 if UNMEASURED in message else 60.0 if seen.votes else None
+    return Outcome(rule, message, tuple(writes), requeue=again)
 
 
 def set_message(seen: Seen, message: str) -> PatchRollout:

@@ -7,6 +7,7 @@ owner's own weight.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,12 @@ from ..api.enums import GateKind
 from .times import argo_seconds, spoken
 
 Step = Mapping[str, Any]
+
+UNMEASURED = "; how long is said once traffic is measured"
+_ETA = re.compile(rf", about [0-9]+ (s|min|h|days)( [0-9]+ min)?|{UNMEASURED}")
+
+RECOVERY_WEIGHTS = (25, 50)
+"""The steps of a fix while stable is the broken one, where the owner has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +41,16 @@ Estimator = Callable[[float, float], Estimate | None]
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What the plan stands on at release time. ``routed``: a traffic router gives exact weights, not pod counts."""
+    """What the plan stands on at release time.
+
+    ``routed``: a traffic router gives exact weights, not pod counts. ``recovery``: stable burns, so the question is
+    only whether the canary is no worse: no ladder of ours, no soak.
+    """
 
     replicas: int
     routed: bool
     estimate: Estimator | None = None
+    recovery: bool = False
 
 
 @dataclass
@@ -58,7 +70,10 @@ def make_plan(base: Base, requirements: Requirements, ground: Ground) -> Plan:
     if not requirements.gated:
         pauses = tuple(i for i, step in enumerate(steps) if is_endless_pause(step))
         return Plan(steps=base.steps, owner_pauses=pauses, starting_step=owner_start)
-    return _gated_plan(steps, requirements.pace, ground, owner_start)
+    pace = requirements.pace
+    if ground.recovery:
+        pace = msgspec.structs.replace(pace, weights=() if steps else RECOVERY_WEIGHTS, min_soak=0)
+    return _gated_plan(steps, pace, ground, owner_start)
 
 
 def _gated_plan(steps: Sequence[Step], pace: Pace, ground: Ground, owner_start: int | None) -> Plan:
@@ -231,4 +246,10 @@ def spoken_plan(plan: Plan) -> str:
     weights = [gate.weight for gate in plan.gates if gate.kind is GateKind.EVIDENCE] + [100]
     path = " → ".join(f"{weight} %" for weight in dict.fromkeys(weights))
     eta = eta_seconds(plan)
-    return f"{path}, about {spoken(eta)}" if eta is not None else f"{path}, for longer than can be said now"
+    return f"{path}, about {spoken(eta)}" if eta is not None else path + UNMEASURED
+
+
+def newer_sentence(old: str, new: str) -> str:
+    """``new``, unless it differs from ``old`` in nothing but an ETA: one that moves with traffic is no news."""
+    same = _ETA.sub("", old) == _ETA.sub("", new)
+    return old if same and UNMEASURED not in old else new

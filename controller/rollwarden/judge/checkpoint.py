@@ -77,6 +77,7 @@ def _indicator_to_dict(state: IndicatorState) -> dict[str, Any]:
         "gateCounts": _join(_counts(state.gate_counts)),
         "blocks": [_join(_block(block)) for block in state.blocks],
         "partial": state.partial,
+        "canarySeen": state.canary_seen,
         "fault": None if state.fault is None else _fault_to_list(state.fault),
     }
 
@@ -93,6 +94,7 @@ def _indicator_from_dict(stored: Mapping[str, Any]) -> IndicatorState:
         gate_counts=Counts(*_split(stored["gateCounts"], 4)),
         blocks=tuple(recent.Block(*_split(block, 7)) for block in stored["blocks"]),
         partial=bool(stored["partial"]),
+        canary_seen=bool(stored["canarySeen"]),
         fault=None if fault is None else DataFault(*(str(part) for part in fault)),
     )
 
@@ -130,34 +132,36 @@ def _pod_from_text(text: str) -> PodState:
 
 
 def _lag_to_dict(lag: LagState) -> dict[str, Any]:
-    waiting = lag.pending
     return {
-        "previousRate": None if lag.previous_rate is None else encode(lag.previous_rate),
-        "number": None if waiting is None else waiting.number,
-        "partial": waiting is not None and waiting.partial,
-        "pending": "" if waiting is None else _join(_pending(waiting)),
+        "previous": None if lag.previous is None else _pending_to_dict(lag.previous),
+        "pending": None if lag.pending is None else _pending_to_dict(lag.pending),
     }
 
 
 def _lag_from_dict(stored: Mapping[str, Any]) -> LagState:
-    rate = None if stored["previousRate"] is None else decode(stored["previousRate"])
-    if stored["number"] is None:
-        return LagState(rate, None)
-    time, seconds, canary_total, canary_bad, stable_total, stable_bad = _split(stored["pending"], 6)
-    partial = bool(stored["partial"])
-    waiting = Pending(int(stored["number"]), time, seconds, canary_total, canary_bad, stable_total, stable_bad, partial)
-    return LagState(rate, waiting)
-
-
-def _pending(waiting: Pending) -> tuple[float, ...]:
-    return (
-        waiting.time,
-        waiting.seconds,
-        waiting.canary_total,
-        waiting.canary_bad,
-        waiting.stable_total,
-        waiting.stable_bad,
+    previous, pending = stored["previous"], stored["pending"]
+    return LagState(
+        None if previous is None else _pending_from_dict(previous),
+        None if pending is None else _pending_from_dict(pending),
     )
+
+
+def _pending_to_dict(tick: Pending) -> dict[str, Any]:
+    values = (
+        tick.time,
+        tick.seconds,
+        tick.canary_total,
+        tick.canary_bad,
+        tick.stable_total,
+        tick.stable_bad,
+    )
+    return {"number": tick.number, "partial": tick.partial, "values": _join(values)}
+
+
+def _pending_from_dict(stored: Mapping[str, Any]) -> Pending:
+    time, seconds, canary_total, canary_bad, stable_total, stable_bad = _split(stored["values"], 6)
+    number, partial = int(stored["number"]), bool(stored["partial"])
+    return Pending(number, time, seconds, canary_total, canary_bad, stable_total, stable_bad, partial)
 
 
 def _mixture_to_list(mixture: Mixture) -> list[Any]:

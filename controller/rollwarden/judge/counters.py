@@ -121,7 +121,7 @@ class Increment:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The state after a tick and what the tick gave: an increment, a fault, or neither (first or unanswered tick)."""
+    """The state after a tick and what the tick gave: an increment, a fault, or neither (first, unanswered or empty)."""
 
     state: CounterState
     increment: Increment | None = None
@@ -134,6 +134,8 @@ def read(state: CounterState, tick: Tick, *, warm_up_seconds: float = 0.0) -> Re
         return Reading(state)
     if not tick.answered:
         return Reading(replace(state, unanswered=state.unanswered + 1))
+    if not (tick.canary or tick.stable):  # an empty answer is no baseline, and nothing to take a difference from
+        return Reading(replace(state, unanswered=0))
     fault = _fault(state, tick)
     if fault is not None:
         return Reading(state, fault=fault)

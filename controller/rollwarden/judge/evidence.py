@@ -34,6 +34,7 @@ def indicator_verdict(
     log_evidence: float,
     parameters: JudgeParameters,
 ) -> IndicatorVerdict:
+    """The indicator's figures at grid time `time`, and its outlook at the current gate."""
     log_safety = single.log_safety(indicator)
     needed, eta = (None, None) if gate is None else _outlook(gate, own, indicator, parameters, time)
     return IndicatorVerdict(
@@ -63,8 +64,7 @@ def _outlook(
         return None, None
     both = counts.canary_total + counts.stable_total
     stable_rate = indicator.counts.stable_rate or 0.0
-    per_tick = both / elapsed * parameters.tick_seconds
-    steps = safety_steps(own, counts.canary_total / both, gate.next_weight, stable_rate, stable_rate, per_tick)
+    steps = safety_steps(own, counts.canary_total / both, gate.next_weight, stable_rate, stable_rate)
     further = requests_to_reach(math.log(parameters.safety_threshold), indicator.safety, steps)
     if further is None:
         return None, None

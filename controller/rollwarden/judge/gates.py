@@ -70,7 +70,7 @@ def estimate_gate(
     needed = 0.0
     for indicator in parameters.must_prove:
         rate = stable_rates.get(indicator.name, 0.0)
-        steps = safety_steps(indicator, weight, next_weight, rate, rate, rps * parameters.tick_seconds)
+        steps = safety_steps(indicator, weight, next_weight, rate, rate)
         requests = requests_to_reach(math.log(parameters.safety_threshold), (0.0,) * len(SAFETY_RATIOS), steps)
         if requests is None:
             return None
@@ -87,19 +87,17 @@ def safety_steps(
     next_weight: float,
     canary_rate: float,
     stable_rate: float,
-    requests_per_tick: float,
 ) -> tuple[float, ...]:
-    """The expected growth of each log L_g per canary request, the lag's lowest-of-three included."""
+    """The expected growth of each log L_g per canary request; minus infinity where one arm has no traffic."""
     if not 0.0 < weight < 1.0:
         return (-math.inf,) * len(SAFETY_RATIOS)
     margin: Margin = indicator.gate_margin(next_weight)
     canary, stable = margin.r * weight, 1.0 - weight
-    lowest = _lowest_of_three(requests_per_tick * stable * stable_rate / margin.phi)
     steps: list[float] = []
     for ratio in SAFETY_RATIOS:
         tilted = ratio * canary + stable
         grown = ratio * (canary + stable) / tilted
-        stable_bad = stable / weight * stable_rate * lowest
+        stable_bad = stable / weight * stable_rate
         log_likelihood = canary_rate * math.log(grown) + stable_bad * math.log((canary + stable) / tilted)
         steps.append((log_likelihood - margin.d * (grown - 1.0)) / margin.phi)
     return tuple(steps)
@@ -123,19 +121,3 @@ def requests_to_reach(log_threshold: float, log_l: tuple[float, ...], steps: tup
         middle = 0.5 * (low + high)
         low, high = (low, middle) if reached(middle) else (middle, high)
     return high
-
-
-def _lowest_of_three(mean: float) -> float:
-    """E[min of three Poisson(mean)] / mean: what the lag takes of stable's bad requests."""
-    if mean <= 0.0:
-        return 0.0
-    if mean > 50.0:
-        return max(0.0, 1.0 - 0.8463 / math.sqrt(mean))
-    at_least, term, expected = 1.0, math.exp(-mean), 0.0
-    for count in range(1, 200):
-        at_least -= term
-        if at_least <= 1e-9:
-            break
-        expected += at_least**3
-        term *= mean / count
-    return expected / mean

@@ -41,7 +41,8 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class IndicatorState:
-    """Everything a restart needs. `fault` is the last tick's; `gate_counts` are of the gate's judged ticks."""
+    """Everything a restart needs. `fault` is the last tick's; `gate_counts` are of the gate's judged ticks;
+    `canary_seen` says whether the last answer had a canary pod in it."""
 
     counters: CounterState
     lag: LagState
@@ -52,6 +53,7 @@ class IndicatorState:
     gate_counts: Counts
     blocks: recent.Blocks
     partial: bool
+    canary_seen: bool
     fault: DataFault | None
 
 
@@ -67,6 +69,7 @@ def new_indicator() -> IndicatorState:
         gate_counts=Counts(),
         blocks=(),
         partial=False,
+        canary_seen=False,
         fault=None,
     )
 
@@ -81,10 +84,11 @@ def observe(
 ) -> IndicatorState:
     """Consume one tick; what is judged is the tick before it."""
     reading = read(state.counters, tick, warm_up_seconds=indicator.warm_up_seconds)
-    state = replace(state, counters=reading.state, fault=reading.fault, partial=tick.partial)
+    seen = bool(tick.canary) if tick.answered else state.canary_seen
+    state = replace(state, counters=reading.state, fault=reading.fault, partial=tick.partial, canary_seen=seen)
     if reading.increment is None:
         return state
-    lag, evidence = push(state.lag, reading.increment)
+    lag, evidence = push(state.lag, reading.increment, indicator.phi)
     state = replace(state, lag=lag, counts=_count(state.counts, reading.increment))
     if evidence is None:
         return state

@@ -2,12 +2,18 @@
 
 `time=` aligns the query and not the pods' scrape offsets: at the onset of an incident common to both arms one canary
 pod may show 15 s of it while stable shows 7 s. Evidence for a rollback therefore sets the canary's tick k against the
-*highest* stable rate of k-1, k, k+1, evidence for safety against the *lowest* of the three.
+*highest* stable rate of k-1, k, k+1, evidence for safety against the *lowest* of the three. The two neighbours count
+only by as much as their scatter does not explain: the plain extreme of three noisy rates would double a rare rate and
+cost more detection than it protects. Either way the evidence only shrinks, so the bounds on error stay.
 """
 
+import math
 from dataclasses import dataclass
 
 from rollwarden.judge.counters import Increment
+
+NOISE_DEVIATIONS = 2.0
+"""How many standard deviations of a neighbour's bad requests count as its scatter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +49,13 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class LagState:
-    """Stable's rate one tick before the pending one (None: stable had no requests) and the tick that waits."""
+    """The tick before the one that waits, and the one that waits."""
 
-    previous_rate: float | None = None
+    previous: Pending | None = None
     pending: Pending | None = None
 
 
-def push(state: LagState, increment: Increment) -> tuple[LagState, TickEvidence | None]:
+def push(state: LagState, increment: Increment, phi: float) -> tuple[LagState, TickEvidence | None]:
     """Take in tick k+1 and give out tick k, or nothing where there is no tick k yet."""
     newest = Pending(
         increment.number,
@@ -62,9 +68,12 @@ def push(state: LagState, increment: Increment) -> tuple[LagState, TickEvidence 
         increment.partial,
     )
     if state.pending is None:
-        return LagState(state.previous_rate, newest), None
+        return LagState(None, newest), None
     judged = state.pending
-    rates = [rate for rate in (state.previous_rate, _rate(judged), _rate(newest)) if rate is not None]
+    own = judged.stable_bad / judged.stable_total if judged.stable_total > 0.0 else 0.0
+    around = [tick for tick in (state.previous, newest) if tick is not None and tick.stable_total > 0.0]
+    highest = max([own, *(_surely_above(tick, phi) for tick in around)])
+    lowest = min([own, *(_surely_below(tick, phi) for tick in around)])
     evidence = TickEvidence(
         judged.number,
         judged.time,
@@ -73,12 +82,18 @@ def push(state: LagState, increment: Increment) -> tuple[LagState, TickEvidence 
         judged.canary_bad,
         judged.stable_total,
         judged.stable_bad,
-        judged.stable_total * max(rates, default=0.0),
-        judged.stable_total * min(rates, default=0.0),
+        judged.stable_total * highest,
+        judged.stable_total * lowest,
         judged.partial,
     )
-    return LagState(_rate(judged), newest), evidence
+    return LagState(judged, newest), evidence
 
 
-def _rate(tick: Pending) -> float | None:
-    return tick.stable_bad / tick.stable_total if tick.stable_total > 0.0 else None
+def _surely_above(tick: Pending, phi: float) -> float:
+    """Stable's rate in a neighbouring tick, less what scatter may have added."""
+    return max(0.0, tick.stable_bad - NOISE_DEVIATIONS * math.sqrt(phi * tick.stable_bad)) / tick.stable_total
+
+
+def _surely_below(tick: Pending, phi: float) -> float:
+    """Stable's rate in a neighbouring tick, plus what scatter may have taken."""
+    return (tick.stable_bad + NOISE_DEVIATIONS * math.sqrt(phi * (tick.stable_bad + 1.0))) / tick.stable_total

@@ -1,8 +1,9 @@
 """How much more stable's errors scatter than independent requests would: clusters (phi) and pods that differ (cv).
 
 phi is the within-block Pearson chi-square per degree of freedom of stable's pods against their pooled rate, not the
-variance over time: common drift cancels in the split test and would only blind it. Both numbers come from ticks before
-the change and are frozen with it.
+variance over time: common drift cancels in the split test and would only blind it. What a pod fails more than the
+others all the time is in cv and not in phi too: counted twice, it would make a service with one odd pod unjudgeable.
+Both numbers come from ticks before the change and are frozen with it.
 """
 
 import math
@@ -19,6 +20,9 @@ COLD_PHI = 6.0
 """phi without any history, unless a profile says otherwise (`coldPhi`)."""
 
 DAY_SECONDS = 86400.0
+LEAST_BLOCKS = 8
+"""Pods' own factors are fitted to no fewer blocks than this."""
+
 LEAST_BLOCK_REQUESTS = 50.0
 """Smaller blocks say nothing about a rate."""
 
@@ -68,7 +72,7 @@ def estimate(increments: Sequence[Increment], *, prior: float = COLD_PHI) -> Dis
     pods = _pods(increments)
     requests = math.fsum(pod.total for pod in pods.values())
     bad = math.fsum(pod.bad for pod in pods.values())
-    measured = _upper_quartile([_phi_of_day(day, origin) for day in _days(increments, origin)])
+    measured = _quantile([_phi_of_day(day, origin) for day in _days(increments, origin)], 0.75)
     phi = (bad * measured + PRIOR_BAD_EVENTS * prior) / (bad + PRIOR_BAD_EVENTS)
     shortest = _phi_in_blocks(increments, origin, BLOCKS_SECONDS[0])
     variation = _excess_variation(pods, shortest) * math.sqrt(bad / (bad + PRIOR_BAD_EVENTS))
@@ -80,29 +84,44 @@ def _phi_of_day(increments: Sequence[Increment], origin: float) -> float:
 
 
 def _phi_in_blocks(increments: Sequence[Increment], origin: float, seconds: float) -> float:
-    chi_square, freedom = 0.0, 0
-    for block in _blocks(increments, origin, seconds):
-        square, degrees = _pearson(block)
-        chi_square += square
-        freedom += degrees
-    return chi_square / freedom if freedom else 1.0
+    blocks = _blocks(increments, origin, seconds)
+    factors = _factors(_pods(increments)) if len(blocks) >= LEAST_BLOCKS else {}
+    counted = [_pearson(block, factors) for block in blocks]
+    # Each pod's own factor was fitted to the same blocks: that took one block's degrees of freedom.
+    freedom = sum(degrees for _, degrees in counted) * (1.0 - 1.0 / len(blocks) if factors else 1.0)
+    return math.fsum(square for square, _ in counted) / freedom if freedom else 1.0
 
 
-def _pearson(block: _Block) -> tuple[float, int]:
-    """Chi-square of a block's pods against their pooled rate, and its degrees of freedom; (0, 0) says nothing."""
-    counted = [pod for pod in block.values() if pod.total > 0.0]
-    total = math.fsum(pod.total for pod in counted)
-    bad = math.fsum(pod.bad for pod in counted)
+def _factors(pods: _Block) -> Mapping[str, float]:
+    """How much more each pod fails than all of them; empty where there are too few bad events to know."""
+    total = math.fsum(pod.total for pod in pods.values())
+    bad = math.fsum(pod.bad for pod in pods.values())
+    if bad < PRIOR_BAD_EVENTS * len(pods):
+        return {}
+    return {name: max(0.01, pod.bad / pod.total / (bad / total)) for name, pod in pods.items() if pod.total > 0.0}
+
+
+def _pearson(block: _Block, factors: Mapping[str, float]) -> tuple[float, int]:
+    """Chi-square of a block's pods against their pooled rate times their own factors, and its degrees of freedom.
+
+    (0, 0) says nothing: fewer than two pods, or a rate of 0 or 1.
+    """
+    counted = {name: pod for name, pod in block.items() if pod.total > 0.0}
+    total = math.fsum(pod.total for pod in counted.values())
+    bad = math.fsum(pod.bad for pod in counted.values())
     if len(counted) < 2 or bad <= 0.0 or bad >= total:
         return 0.0, 0
-    rate = bad / total
-    square = math.fsum((pod.bad - pod.total * rate) ** 2 / (pod.total * rate * (1.0 - rate)) for pod in counted)
+    rate = bad / math.fsum(pod.total * factors.get(name, 1.0) for name, pod in counted.items())
+    square = 0.0
+    for name, pod in counted.items():
+        own = min(0.99, rate * factors.get(name, 1.0))
+        square += (pod.bad - pod.total * own) ** 2 / (pod.total * own * (1.0 - own))
     return square, len(counted) - 1
 
 
 def _excess_variation(pods: _Block, phi: float) -> float:
     """The standard deviation of the pods' own rates, relative to the pooled one, beyond what phi explains."""
-    chi_square, degrees = _pearson(pods)
+    chi_square, degrees = _pearson(pods, {})
     if degrees == 0:
         return 0.0
     total = math.fsum(pod.total for pod in pods.values())
@@ -144,10 +163,6 @@ def _days(increments: Sequence[Increment], origin: float) -> tuple[Sequence[Incr
     for increment in increments:
         days.setdefault(math.ceil((increment.time - origin) / DAY_SECONDS - 1e-9), []).append(increment)
     return tuple(days.values())
-
-
-def _upper_quartile(values: Sequence[float]) -> float:
-    return _quantile(values, 0.75)
 
 
 def _quantile(values: Sequence[float], level: float) -> float:

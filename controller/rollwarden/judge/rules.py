@@ -108,6 +108,8 @@ def _starved(seen: Seen) -> Finding | None:
     if window.seconds < STARVED_SECONDS or share >= STARVED_SHARE:
         return None
     detail = f"the canary got {window.canary_total:.0f} of about {expected:.0f} requests routed to it in two minutes"
+    if not state.counters.canary:  # never scraped is missing data, and missing data never rolls back
+        return Finding("Hold", reasons.CANARY_STARVED, "no canary pod has shown up in the answers", page=True)
     clear = state.counters.unanswered == 0 and not state.partial and state.fault is None
     if gate.router_weighted and clear and expected >= STARVED_LEAST_EXPECTED:
         return Finding("Rollback", reasons.NOT_SERVING, detail, hard=True)
@@ -133,12 +135,22 @@ def _blind(seen: Seen) -> Finding | None:
         if missed >= BLIND_TICKS:
             detail = f"{own.name}: {missed} ticks in a row without an answer; no data is neither pass nor fail"
             return Finding("Hold", reasons.BLIND, detail, page=True)
-        if state.counters.number is None:
-            return Finding("Hold", reasons.NO_DATA, f"{own.name}: no answer yet")
         if missed:
             return Finding("Hold", reasons.NO_DATA, f"{own.name}: this tick has no answer")
         if state.partial:
             return Finding("Hold", reasons.PARTIAL_ANSWER, f"{own.name}: a partial answer is no data for a promotion")
+    return None
+
+
+def _empty(seen: Seen) -> Finding | None:
+    """A gate that only watches goes on without data: that is the owner's own pace."""
+    if seen.state.gate is not None and seen.state.gate.kind == "Watch":
+        return None
+    for own, state in seen.pairs:
+        if state.counters.number is None:
+            return Finding("Hold", reasons.NO_DATA, f"{own.name}: no answer with a pod in it yet")
+        if seen.state.gate is not None and not state.canary_seen:
+            return Finding("Hold", reasons.NO_CANARY_REQUESTS, f"{own.name}: the last answer has no canary pod in it")
     return None
 
 
@@ -245,6 +257,7 @@ RULES: tuple[Callable[[Seen], Finding | None], ...] = (
     _no_indicators,
     _faulty,
     _blind,
+    _empty,
     _stable_is_broken,
     _between_gates,
     _evidence_against,

@@ -19,7 +19,7 @@ from kubernetes.client.configuration import Configuration
 from typing_extensions import TypeVar
 
 from rollwarden.kube import config
-from rollwarden.kube.errors import Call, Gone, MergePatchForbidden, UndecodableAnswer
+from rollwarden.kube.errors import Call, Gone, MergePatchForbidden, PatchTestFailed, UndecodableAnswer
 from rollwarden.kube.resources import EVENTS, OWN_GROUP, Resource
 from rollwarden.kube.transport import ClientOptions, HttpRequest, Transport
 from rollwarden.kube.watch import Watch, open_watch
@@ -217,8 +217,9 @@ class KubeClient:
         body: dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
         if preconditions:
             body["preconditions"] = preconditions
-        query: Query = (("dryRun", "All"),) if dry_run else ()
-        self._transport.send(call, HttpRequest("DELETE", _path(call), query, "application/json", body))
+        if dry_run:
+            body["dryRun"] = ["All"]  # with a body, the server does not look at the query
+        self._transport.send(call, HttpRequest("DELETE", _path(call), (), "application/json", body))
 
     def json_patch(
         self,
@@ -231,10 +232,17 @@ class KubeClient:
         dry_run: bool = False,
         type: type[T] = ANY,
     ) -> T:
-        """Apply the operations, all or none. Raises PatchTestFailed if a `test` among them does not hold."""
+        """Apply the operations, all or none. Raises PatchTestFailed if a `test` among them does not hold, or if a path
+        to change is not there."""
         call = Call("patch", resource, namespace, name, subresource)
         body = [dict(op) for op in ops]
-        return self._send(call, self._write("PATCH", call, "application/json-patch+json", body, dry_run), type)
+        request = self._write("PATCH", call, "application/json-patch+json", body, dry_run)
+        try:
+            return self._send(call, request, type)
+        except PatchTestFailed as error:
+            paths = ", ".join(f"{op.get('op')} {op.get('path')}" for op in body)
+            message = f"the object is not as this patch expects; one of these could not be carried out: {paths}"
+            raise PatchTestFailed(call, message, code=error.code, reason=error.reason) from error
 
     def merge_patch(
         self,

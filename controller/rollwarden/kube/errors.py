@@ -5,7 +5,7 @@
     ├── AlreadyExists             409, on create
     ├── Conflict            (R)   409: the object changed since it was read
     ├── Invalid                   422: the object or the patch is not acceptable
-    │   └── PatchTestFailed (R)   422: a `test` of a JSON patch did not hold, the world moved on
+    │   └── PatchTestFailed (R)   422: a `test` of a JSON patch did not hold, or a path in it is not there
     ├── Forbidden           (R)   403: by RBAC or by admission
     ├── Unauthorized        (R)   401: the token or certificate was not accepted
     ├── Gone                (R)   410: the resource version is too old; also the runtime's Expired
@@ -27,6 +27,8 @@ import msgspec
 from rollwarden.kube.resources import Resource
 from rollwarden.runtime.errors import Expired, Retryable
 
+# All the server says when a JSON patch cannot be carried out; what is invalid in an object it describes.
+GENERIC_REFUSAL = "the server rejected our request due to an error in our request"
 BODY_SHOWN = 300  # characters of an answer that is not a Status object
 
 
@@ -103,7 +105,7 @@ class Invalid(KubeError):
 
 
 class PatchTestFailed(Invalid, Retryable):
-    pass
+    """The object is not, or no longer, as the patch expects. The server does not tell a test from a missing path."""
 
 
 class Forbidden(KubeError, Retryable):
@@ -164,27 +166,20 @@ def error_from_answer(call: Call, code: int, body: bytes, retry_after: str | Non
 def error_from_status(call: Call, code: int, status: Status, retry_after: str | None = None) -> KubeError:
     """The exception for a Status, as answered or as sent inside a watch. 5xx that only pass on a refusal stay 5xx."""
     causes = tuple((status.details.causes if status.details else None) or ())
-    error = _class_for(code, status, causes)(
-        call, _sentence(status, causes), code=code, reason=status.reason, causes=causes
-    )
+    error = _class_for(code, status)(call, _sentence(status, causes), code=code, reason=status.reason, causes=causes)
     if isinstance(error, Retryable):
         error.after = _seconds(retry_after) or (status.details.retry_after_seconds if status.details else None)
     return error
 
 
-def _class_for(code: int, status: Status, causes: tuple[Cause, ...]) -> type[KubeError]:
+def _class_for(code: int, status: Status) -> type[KubeError]:
     if code == 409 and status.reason == "AlreadyExists":
         return AlreadyExists
-    if code == 422 and any(_is_failed_test(cause) for cause in causes):
+    if code == 422 and status.message == GENERIC_REFUSAL:
         return PatchTestFailed
     if code >= 500:
         return ServerUnavailable
     return BY_CODE.get(code, KubeError)
-
-
-def _is_failed_test(cause: Cause) -> bool:
-    # The server passes on its JSON patch library's error text and nothing else that could be told apart.
-    return cause.reason == "UnexpectedServerResponse" and "testing" in cause.message and "failed" in cause.message
 
 
 def _sentence(status: Status, causes: tuple[Cause, ...]) -> str:

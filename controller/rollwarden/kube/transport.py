@@ -6,7 +6,7 @@ only module that calls the client's REST layer. Not here: what the paths and bod
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -87,6 +87,20 @@ class Transport:
         """A successful answer to a watch, whose body the caller reads and closes. Raises KubeError."""
         return self._open(call, request, self._options.quiet_timeout)
 
+    def headers(self, call: Call, request: HttpRequest) -> dict[str, str]:
+        """The request's headers, credentials included. Raises ServerUnavailable if those cannot be renewed."""
+        headers = {"Accept": "application/json", "User-Agent": f"rollwarden/{__version__}"}
+        if request.content_type is not None:
+            headers["Content-Type"] = request.content_type
+        try:
+            credentials = self._configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
+        except (ConfigException, OSError) as error:
+            message = f"the credentials cannot be renewed: {error}"
+            raise ServerUnavailable(call, message) from error
+        if credentials:
+            headers["Authorization"] = credentials.strip()
+        return headers
+
     def close(self) -> None:
         """Close the idle connections."""
         self._rest.close()
@@ -111,7 +125,7 @@ class Transport:
             answer = self._rest.request(
                 request.method,
                 self._configuration.host.rstrip("/") + request.target(),
-                headers=self._headers(call, request),
+                headers=self.headers(call, request),
                 body=request.body,
                 _request_timeout=(self._options.connect_timeout, read_timeout),
             )
@@ -121,19 +135,6 @@ class Transport:
             raise unavailable(call, error.reason) from error
         response: urllib3.HTTPResponse = answer.response
         return response
-
-    def _headers(self, call: Call, request: HttpRequest) -> Mapping[str, str]:
-        headers = {"Accept": "application/json", "User-Agent": f"rollwarden/{__version__}"}
-        if request.content_type is not None:
-            headers["Content-Type"] = request.content_type
-        try:
-            credentials = self._configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
-        except (ConfigException, OSError) as error:
-            message = f"the credentials cannot be renewed: {error}"
-            raise ServerUnavailable(call, message) from error
-        if credentials:
-            headers["Authorization"] = credentials.strip()
-        return headers
 
     def _pass_warnings(self, call: Call, response: urllib3.HTTPResponse) -> None:
         if self._options.on_warning is not None:

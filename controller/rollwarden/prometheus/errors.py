@@ -15,13 +15,13 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-EndpointReason = Literal["Unreachable", "Timeout", "BadAnswer", "QueryRejected"]
+CallReason = Literal["Unreachable", "Timeout", "BadAnswer", "QueryRejected"]
 
 
 class PrometheusError(Exception):
     """One call to Prometheus failed. `url` never contains credentials; `str()` is one sentence for people."""
 
-    reason: ClassVar[EndpointReason]
+    reason: ClassVar[CallReason]
 
     def __init__(self, url: str, message: str) -> None:
         super().__init__(f"Prometheus at {url} {message}")

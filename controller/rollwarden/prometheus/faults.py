@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rollwarden.prometheus.arms import Subscription
-from rollwarden.prometheus.errors import EndpointReason, PrometheusError
+from rollwarden.prometheus.errors import CallReason, PrometheusError
 from rollwarden.prometheus.templates import Flaw, FlawReason, Template
 
 FaultReason = (
@@ -20,7 +20,7 @@ FaultReason = (
         "ArmsIndistinguishable",
         "NoSeries",
     ]
-    | EndpointReason
+    | CallReason
     | FlawReason
 )
 

@@ -3,6 +3,9 @@
 A template is what indicators of different changes share. It writes ONE query for any number of pods, so that total and
 bad come from one evaluation (two queries may see different scrapes and count more bad events than events), and reads
 the answer's series into cumulative counters, or into a flaw that says why a pod's numbers cannot be used. Pure.
+
+A pod that two jobs scrape (a ServiceMonitor beside a PodMonitor) would count twice and double the evidence: of the jobs
+that have a counter, the first by name is read.
 """
 
 from __future__ import annotations
@@ -113,7 +116,7 @@ class PairTemplate:
     def query(self, scope: Scope) -> str:
         """Both sums in one answer, told apart by the label `counter`."""
         return " or ".join(
-            f'label_replace(sum by (namespace,pod) ({_restricted(selector, scope)}),"counter","{counter}","","")'
+            f'label_replace(sum by (namespace,pod,job) ({_restricted(selector, scope)}),"counter","{counter}","","")'
             for counter, selector in (("total", self.total), ("bad", self.bad))
         )
 
@@ -121,11 +124,12 @@ class PairTemplate:
         """An absent bad series is no bad event yet; bad events without any total are a flaw."""
         readings: PodReadings = {}
         for pod, own in _by_pod(rows):
-            values = {row.labels.get("counter", ""): row.value for row in own}
-            if "total" not in values:
+            totals = _of_first_job([row for row in own if row.labels.get("counter") == "total"])
+            if not totals:
                 readings[pod] = Flaw("TotalMissing", f"has {self.bad} but no {self.total}")
-            else:
-                readings[pod] = _counters(values["total"], values.get("bad"), str(self.total))
+                continue
+            failed = [row for row in own if row.labels.get("counter") == "bad" and _job(row) == _job(totals[0])]
+            readings[pod] = _counters(_sum(totals), _sum(failed) if failed else None, str(self.total))
         return readings
 
 
@@ -138,7 +142,7 @@ class StatusTemplate:
     def query(self, scope: Scope) -> str:
         """One sum per pod, family and status."""
         names = Matcher("__name__", "=~", alternatives(self.families))
-        labels = ",".join(("__name__", "namespace", "pod", *STATUS_LABELS))
+        labels = ",".join(("__name__", "namespace", "pod", "job", *STATUS_LABELS))
         return f"sum by ({labels}) ({_braced((names, *scope.matchers(), *_no_health_routes()))})"
 
     def read(self, rows: Iterable[Series]) -> PodReadings:
@@ -149,7 +153,7 @@ class StatusTemplate:
         present = [family for family in self.families if any(_name(row) == family for row in rows)]
         for family in present:
             for label in STATUS_LABELS:
-                labelled = [row for row in rows if _name(row) == family and row.labels.get(label)]
+                labelled = _of_first_job([row for row in rows if _name(row) == family and row.labels.get(label)])
                 if labelled:
                     failed = [row for row in labelled if _SERVER_ERROR.fullmatch(row.labels[label])]
                     return _counters(_sum(labelled), _sum(failed), family)
@@ -171,7 +175,7 @@ class HistogramTemplate:
         names = "|".join(f"{family}(?:_count|_bucket|)" for family in self.families)
         bounds = Matcher("le", "=~", f"|{_any_spelling(self.threshold_seconds)}")
         matchers = (Matcher("__name__", "=~", names), bounds, *scope.matchers(), *self.matchers)
-        return f"sum by (__name__,namespace,pod,le) ({_braced(matchers)})"
+        return f"sum by (__name__,namespace,pod,job,le) ({_braced(matchers)})"
 
     def buckets_query(self, scope: Scope) -> str:
         """PromQL for the bounds there are, to be named where the wanted one is missing."""
@@ -184,10 +188,11 @@ class HistogramTemplate:
 
     def _pod(self, rows: list[Series]) -> Counters | Flaw:
         for family in self.families:
-            counts = [row for row in rows if _name(row) == f"{family}_count"]
+            counts = _of_first_job([row for row in rows if _name(row) == f"{family}_count"])
             if not counts:
                 continue
-            buckets = [row for row in rows if _name(row) == f"{family}_bucket" and self._is_bound(row.labels["le"])]
+            own = [row for row in rows if _name(row) == f"{family}_bucket" and _job(row) == _job(counts[0])]
+            buckets = [row for row in own if parse_value(row.labels.get("le", "")) == self.threshold_seconds]
             if not buckets:
                 return Flaw("NoBucket", f"has {family} without a bucket at {self.threshold_seconds:g} s")
             total, within = _sum(counts), _sum(buckets)
@@ -197,9 +202,6 @@ class HistogramTemplate:
         if all(isinstance(row.value, NotANumber) and row.value.text == NATIVE_HISTOGRAM for row in rows):
             return Flaw("NativeHistogram", f"has {_name(rows[0])} as a native histogram only")
         return Flaw("TotalMissing", f"has {_name(rows[0])} but no _count series of it")
-
-    def _is_bound(self, le: str) -> bool:
-        return parse_value(le) == self.threshold_seconds
 
 
 @functools.lru_cache(maxsize=4096)
@@ -267,6 +269,15 @@ def _by_pod(rows: Iterable[Series]) -> Iterator[tuple[PodKey, list[Series]]]:
 
 def _name(row: Series) -> str:
     return row.labels.get("__name__", "")
+
+
+def _job(row: Series) -> str:
+    return row.labels.get("job", "")
+
+
+def _of_first_job(rows: list[Series]) -> list[Series]:
+    first = min(map(_job, rows), default="")
+    return [row for row in rows if _job(row) == first]
 
 
 def _sum(rows: Iterable[Series]) -> Value:

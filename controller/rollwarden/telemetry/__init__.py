@@ -1,0 +1,1 @@
+"""What the operator says about itself: structured logs and metrics. No series per object."""

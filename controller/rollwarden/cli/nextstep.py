@@ -1,0 +1,16 @@
+"""Who does what next: the last lines of an explanation, and ``next`` in its JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class NextStep:
+    who: str
+    action: str
+
+
+def next_data(steps: Iterable[NextStep]) -> list[dict[str, str]]:
+    return [{"who": step.who, "action": step.action} for step in steps]

@@ -1,0 +1,211 @@
+"""``status``: the changes of a namespace, live ones first; or one change with all that is known of it."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import typer
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+from rollwarden.api.change import Change, GateStatus, PlannedGate, Verdict
+from rollwarden.api.enums import GateKind, Phase
+from rollwarden.cli.changes import detail, find_change, next_steps, order, short_name, summary
+from rollwarden.cli.cluster import connected
+from rollwarden.cli.errors import CommandError
+from rollwarden.cli.explain_view import classification_rows, show_next
+from rollwarden.cli.session import Session, clean, facts, heading, listing, stdout, styled, with_session
+from rollwarden.core.times import spoken, unix
+from rollwarden.kube.errors import Forbidden
+from rollwarden.kube.resources import CHANGES
+
+PHASE_STYLES = {
+    Phase.AWAITING_APPROVAL: "yellow",
+    Phase.HELD: "yellow",
+    Phase.DENIED: "red",
+    Phase.REJECTED: "red",
+    Phase.CANARY: "cyan",
+    Phase.BAKING: "cyan",
+    Phase.ROLLING_BACK: "red",
+    Phase.ROLLED_BACK: "red",
+    Phase.COMPLETED: "green",
+}
+SHOWN_FINISHED = 20
+
+
+@with_session
+def status_command(
+    session: Session,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="A change, <rollout>-rN, or a Rollout.")] = None,
+    everywhere: Annotated[bool, typer.Option("--all-namespaces", "-A", help="Of every namespace.")] = False,
+) -> None:
+    """The changes of a namespace, live ones first; with a name, one change in detail."""
+    with connected(session) as cluster:
+        if name is not None:
+            change = find_change(cluster, name)
+            if session.is_table:
+                show_change(change, stdout(), time.time())
+            else:
+                session.write(detail(change))
+            return
+        try:
+            page = cluster.client.list(CHANGES, namespace=None if everywhere else cluster.namespace, type=Change)
+        except Forbidden as error:
+            if not everywhere:
+                raise
+            message = "you may not list changes in every namespace; name one with -n"
+            raise CommandError(message) from error
+        changes = live_first(page.items)
+        if not session.is_table:
+            session.write({"items": [summary(change) for change in changes]})
+        else:
+            _show_table(changes, None if everywhere else cluster.namespace)
+
+
+def live_first(changes: list[Change]) -> list[Change]:
+    """Live changes, then finished ones; the newest first in each."""
+    return sorted(sorted(changes, key=order, reverse=True), key=lambda change: change.status.phase.final)
+
+
+def _show_table(changes: list[Change], namespace: str | None) -> None:
+    console = stdout()
+    if not changes:
+        where = f"namespace {namespace}" if namespace else "any namespace"
+        console.print(styled(f"no changes in {where}: no new template was written since Rollwarden looks after it"))
+        return
+    live = sum(not change.status.phase.final for change in changes)
+    shown = changes[: live + SHOWN_FINISHED]
+    headers = ("CHANGE", "PHASE", "WAITING FOR", "ORIGIN", "CRITICALITY", "AGE")
+    table = listing(*(headers if namespace else ("NAMESPACE", *headers)))
+    now = time.time()
+    for change in shown:
+        c = change.spec.classification
+        cells: list[RenderableType] = [
+            styled(short_name(change), "bold" if not change.status.phase.final else ""),
+            styled(_phase(change), PHASE_STYLES.get(change.status.phase, "dim")),
+            styled(change.status.waiting_for),
+            styled(c.origin),
+            styled(c.criticality.lower),
+            age(change, now),
+        ]
+        table.add_row(*(cells if namespace else [styled(change.metadata.namespace), *cells]))
+    console.print(table)
+    if len(changes) > len(shown):
+        console.print(styled(f"… and {len(changes) - len(shown)} finished ones; -o json has all of them", "dim"))
+
+
+def _phase(change: Change) -> str:
+    unproven = " (unproven)" if change.status.unproven else ""
+    return f"{change.status.phase}{unproven}"
+
+
+def age(change: Change, now: float) -> str:
+    created = change.metadata.creation_timestamp
+    return spoken(max(0.0, now - unix(created))) if created else ""
+
+
+def show_change(change: Change, console: Console, now: float, *, follow: bool = True) -> None:
+    """The change as it stands; ``follow``: what comes next, too."""
+    status = change.status
+    style = PHASE_STYLES.get(status.phase, "")
+    title = Text.assemble(
+        (clean(short_name(change)), "bold"),
+        (f"  in {clean(change.metadata.namespace)}  ", "dim"),
+        (_phase(change), f"bold {style}"),
+    )
+    console.print(title)
+    if status.message:
+        console.print(styled(status.message))
+    console.print(facts(_about(change, now)))
+    console.print(heading("What it is"))
+    console.print(facts(classification_rows(change.spec.classification, change.spec.images)))
+    _show_gates(change, console, now)
+    if status.verdict is not None:
+        console.print(heading("The judge's verdict"))
+        console.print(facts(_verdict_rows(status.verdict)))
+    if status.approvals:
+        console.print(heading("Approvals"))
+        console.print(facts((a.user, f"{a.tier.lower}{_accepted(a.accept_unproven)}") for a in status.approvals))
+    if status.conditions:
+        console.print(heading("Conditions"))
+        console.print(
+            facts((c.type, ", ".join(filter(None, (c.status, c.reason, c.message)))) for c in status.conditions)
+        )
+    if follow:
+        show_next(console, next_steps(change))
+
+
+def _accepted(unproven: bool) -> str:
+    return ", accepts it unproven" if unproven else ""
+
+
+def _about(change: Change, now: float) -> list[tuple[str, RenderableType]]:
+    status = change.status
+    rows: list[tuple[str, RenderableType]] = [("change", change.metadata.name), ("age", age(change, now))]
+    if status.waiting_for:
+        rows.append(("waiting for", status.waiting_for))
+    if change.spec.submitter.user:
+        rows.append(("submitter", change.spec.submitter.user))
+    if change.spec.decision.rules:
+        rows.append(("rules", ", ".join(change.spec.decision.rules)))
+    if status.stable_revision:
+        rows.append(("stable", f"r{status.stable_revision}"))
+    if status.quarantine.active:
+        rows.append(("quarantine", f"since {status.quarantine.since}: {status.quarantine.reason}"))
+    if status.break_glass:
+        glass = status.break_glass
+        rows.append(
+            ("break-glass", f'{glass.user}: "{glass.reason}"; a principal owes a review by {glass.review_due[:10]}')
+        )
+    return rows
+
+
+def _verdict_rows(verdict: Verdict) -> list[tuple[str, RenderableType]]:
+    rows: list[tuple[str, RenderableType]] = [("result", f"{verdict.result}, {verdict.reason}")]
+    if verdict.message:
+        rows.append(("why", verdict.message))
+    if verdict.canary_requests:
+        canary = (
+            f"{verdict.canary_bad:,} of {verdict.canary_requests:,} requests failed ({_percent(verdict.canary_rate)})"
+        )
+        rows.append(("canary", canary))
+        rows.append(("stable", f"{_percent(verdict.stable_rate)} failed"))
+    rows.append(("harmed", f"about {verdict.harmed:,} requests"))
+    return rows
+
+
+def _percent(rate: str) -> str:
+    return f"{100 * float(rate):.2g} %" if rate else "unknown"
+
+
+def _show_gates(change: Change, console: Console, now: float) -> None:
+    release = change.status.release
+    planned = release.plan.gates if release else ()
+    if not planned:
+        return
+    console.print(heading("Gates"))
+    reached = {gate.index: gate for gate in change.status.gates}
+    table = listing("AT", "STATE", "PROGRESS")
+    for gate in planned:
+        state, style, progress = _gate_cells(gate, reached.get(gate.index), now)
+        label = "bake" if gate.kind is GateKind.BAKE else f"{gate.weight} %"
+        table.add_row(label, Text(state, style), styled(progress))
+    console.print(Padding(table, (0, 0, 0, 2)))
+
+
+def _gate_cells(gate: PlannedGate, reached: GateStatus | None, now: float) -> tuple[str, str, str]:
+    """State, its style, and how far it is."""
+    if reached is None:
+        eta = f"about {spoken(gate.eta_seconds)}" if gate.eta_seconds is not None else ""
+        return "ahead", "dim", eta
+    needed = reached.needed_requests or gate.needed_requests
+    got = f"{reached.canary_requests:,}" + (f" of about {needed:,} requests" if needed else " requests")
+    counted = "" if gate.kind is GateKind.BAKE else got
+    if reached.passed_at:
+        took = spoken(max(0.0, unix(reached.passed_at) - unix(reached.started_at)))
+        return "passed", "green", ", ".join(filter(None, (f"after {took}", counted, reached.reason)))
+    left = f"about {spoken(max(0.0, unix(reached.eta) - now))} more" if reached.eta else ""
+    since = f"for {spoken(max(0.0, now - unix(reached.started_at)))}"
+    return "here", "cyan", ", ".join(filter(None, (since, counted, left)))

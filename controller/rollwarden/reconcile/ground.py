@@ -1,0 +1,210 @@
+"""What a release stands on: replicas, today's traffic, stable's own history, and the judge's parameters from them.
+
+Measured only for changes that will be judged; a change that needs no gate never waits for Prometheus.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..api.change import FrozenIndicator, JudgeSettings, Requirements
+from ..api.enums import Mode, Origin
+from ..api.profile import ServiceProfile
+from ..core.plan import Estimate, Ground
+from ..core.policy import strictest
+from ..core.seen import ReleaseGround, Seen
+from ..judge import (
+    Dispersion,
+    IndicatorSpec,
+    JudgeParameters,
+    estimate,
+    estimate_gate,
+    freeze,
+    history,
+    parameters_to_dict,
+    tighten,
+)
+from ..prometheus import PrometheusClient, Subscription, Traffic, current_traffic, stable_history
+from .indicators import frozen_indicators, is_required, judge_kind, prometheus_indicator
+
+FRESH_SECONDS = 30.0
+UNGATED_PLANNED_SECONDS = 900
+BURNING = 2.0
+"""Stable counts as burning when it fails at more than this many times what its objective allows."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroundSettings:
+    tick_seconds: float
+    history_seconds: float
+    default_url: str
+
+
+class Grounds:
+    """Measures the ground of a release, and remembers it for half a minute per attempt."""
+
+    def __init__(
+        self,
+        settings: GroundSettings,
+        client_for: Callable[[str], PrometheusClient],
+        clock: Callable[[], float],
+    ) -> None:
+        self._settings = settings
+        self._client_for = client_for
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._known: dict[tuple[str, str, str], tuple[float, ReleaseGround]] = {}
+
+    def ground(self, seen: Seen, profiles: tuple[ServiceProfile, ...]) -> ReleaseGround:
+        """The ground for this attempt's release, at most half a minute old where it was measured."""
+        needs = _needs(seen)
+        indicators = frozen_indicators(profiles, needs)
+        url = next((p.spec.prometheus.url for p in profiles if p.spec.prometheus.url), "") or self._settings.default_url
+        if not needs.gated:
+            return self._ungated(seen, needs, indicators, url)
+        key = (seen.rollout.metadata.uid, seen.attempt, str(seen.replicas))
+        now = self._clock()
+        with self._lock:
+            known = self._known.get(key)
+            self._known = {k: v for k, v in self._known.items() if now - v[0] <= FRESH_SECONDS}
+        if known is not None and now - known[0] <= FRESH_SECONDS:
+            return known[1]
+        made = self._measured(seen, needs, indicators, url, now)
+        with self._lock:
+            self._known[key] = (now, made)
+        return made
+
+    def _ungated(
+        self, seen: Seen, needs: Requirements, indicators: tuple[FrozenIndicator, ...], url: str
+    ) -> ReleaseGround:
+        parameters = self._freeze(seen, needs, indicators, {}, UNGATED_PLANNED_SECONDS, recovery=False)
+        judge = self._settings_of(parameters, indicators, url, rps=None)
+        return ReleaseGround(Ground(replicas=seen.replicas, routed=is_routed(seen)), judge)
+
+    def _measured(
+        self, seen: Seen, needs: Requirements, indicators: tuple[FrozenIndicator, ...], url: str, now: float
+    ) -> ReleaseGround:
+        stable = seen.stable_set
+        subscription = Subscription(
+            key="ground",
+            namespace=seen.rollout.metadata.namespace,
+            canary_set="",
+            stable_set=stable.name if stable else "",
+            indicators=tuple(prometheus_indicator(one) for one in indicators),
+        )
+        client = self._client_for(url)
+        traffic = current_traffic(client, subscription, now) if stable else {}
+        dispersion = self._dispersion(client, subscription, needs, now) if stable else {}
+        recovery = seen.mode is Mode.ENFORCE and any(
+            (one.bad_rate or 0.0) > BURNING * _budget(indicator)
+            for indicator in indicators
+            if (one := traffic.get(indicator.name)) is not None
+        )
+        planned = max(needs.pace.max_step, UNGATED_PLANNED_SECONDS)
+        parameters = self._freeze(seen, needs, indicators, dispersion, planned, recovery=recovery)
+        rps = max((one.rps or 0.0 for one in traffic.values()), default=0.0)
+        judge = self._settings_of(parameters, indicators, url, rps=rps if traffic else None)
+        ground = Ground(
+            replicas=seen.replicas,
+            routed=is_routed(seen),
+            estimate=_estimator(parameters, rps, traffic),
+            recovery=recovery,
+        )
+        return ReleaseGround(ground, judge, _problem(traffic, stable is not None))
+
+    def _dispersion(
+        self, client: PrometheusClient, subscription: Subscription, needs: Requirements, now: float
+    ) -> dict[str, Dispersion]:
+        if self._settings.history_seconds <= 0:
+            return {}
+        found = stable_history(client, subscription, now, lookback_seconds=self._settings.history_seconds)
+        return {
+            name: estimate(history(one.ticks), prior=float(needs.pace.cold_phi))
+            for name, one in found.items()
+            if one.ticks
+        }
+
+    def _freeze(
+        self,
+        seen: Seen,
+        needs: Requirements,
+        indicators: tuple[FrozenIndicator, ...],
+        dispersion: dict[str, Dispersion],
+        planned_seconds: float,
+        *,
+        recovery: bool,
+    ) -> JudgeParameters:
+        c = seen.assessment.classification
+        cold = Dispersion(float(needs.pace.cold_phi))
+        specs = [
+            IndicatorSpec(
+                one.name,
+                judge_kind(one),
+                float(one.target_percent),
+                required=is_required(one, needs),
+                dispersion=dispersion.get(one.name, cold),
+                warm_up_seconds=float(needs.pace.warm_up),
+            )
+            for one in indicators
+        ]
+        return freeze(
+            tighten(c.origin is Origin.AI, c.criticality.value),
+            specs,
+            planned_seconds=planned_seconds,
+            tick_seconds=self._settings.tick_seconds,
+            canary_pods=max(1, seen.replicas // 4),
+            recovery=recovery,
+        )
+
+    def _settings_of(
+        self, parameters: JudgeParameters, indicators: tuple[FrozenIndicator, ...], url: str, *, rps: float | None
+    ) -> JudgeSettings:
+        return JudgeSettings(
+            tick_seconds=f"{self._settings.tick_seconds:g}",
+            indicators=indicators,
+            parameters=parameters_to_dict(parameters),
+            requests_per_second="" if rps is None else f"{rps:.4g}",
+            recovery=parameters.recovery,
+            prometheus_url=url,
+        )
+
+
+def _needs(seen: Seen) -> Requirements:
+    change = seen.change
+    now = seen.assessment.decision.requirements
+    return strictest([change.spec.decision.requirements, now]) if change else now
+
+
+def _budget(indicator: FrozenIndicator) -> float:
+    return 1.0 - float(indicator.target_percent) / 100.0
+
+
+def is_routed(seen: Seen) -> bool:
+    canary = seen.rollout.spec.strategy.canary
+    return bool(canary and canary.traffic_routing)
+
+
+def _estimator(
+    parameters: JudgeParameters, rps: float, traffic: dict[str, Traffic]
+) -> Callable[[float, float], Estimate | None]:
+    rates = {name: one.bad_rate for name, one in traffic.items() if one.bad_rate is not None}
+
+    def estimator(share: float, next_share: float) -> Estimate | None:
+        if rps <= 0 or not 0 < share <= 1:
+            return None
+        found = estimate_gate(parameters, weight=share, next_weight=next_share, rps=rps, stable_rates=rates)
+        return Estimate(found.requests, found.seconds) if found else None
+
+    return estimator
+
+
+def _problem(traffic: dict[str, Traffic], has_stable: bool) -> str:
+    """Why the proof's time cannot be said now; empty when it can."""
+    if not has_stable:
+        return "nothing serves yet, so there is nothing to compare with"
+    if any(one.rps is not None for one in traffic.values()):
+        return ""
+    faults = [fault.detail for one in traffic.values() for fault in one.faults]
+    return f"traffic could not be measured: {faults[0]}"[:1000] if faults else "traffic could not be measured"

@@ -1,0 +1,1 @@
+"""``python -m e2e.demo``: the whole of Rollwarden on real parts, told as five scenes with the figures measured."""

@@ -1,0 +1,104 @@
+"""What the reader sees: blocks of lines with the time since the start and the scene they belong to, never interleaved.
+
+Colours on a terminal, plain text elsewhere; never wider than the terminal, and 100 columns where there is none.
+"""
+
+from __future__ import annotations
+
+import shlex
+import textwrap
+import threading
+import time
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from e2e.demo.failure import Scene
+
+PLAIN_COLUMNS = 100
+MOST_COLUMNS = 120
+MARGIN = 9
+COLOURS = {"a": "green", "b": "cyan", "c": "magenta", "d": "yellow", "e": "red", "f": "blue"}
+
+
+class Narrator:
+    """Thread-safe. ``letter`` is the scene that speaks; empty for the demo itself."""
+
+    def __init__(self) -> None:
+        self._console = Console(highlight=False)
+        columns = self._console.width if self._console.is_terminal else PLAIN_COLUMNS
+        self.width = min(columns, MOST_COLUMNS)
+        self._began = time.monotonic()
+        self._lock = threading.Lock()
+        self._muted = False
+
+    @property
+    def seconds(self) -> float:
+        """Since the start."""
+        return time.monotonic() - self._began
+
+    def mute(self) -> None:
+        """Says nothing more: the reader pressed Ctrl-C."""
+        self._muted = True
+
+    def say(self, sentence: str, letter: Scene = "", style: str = "") -> None:
+        """One paragraph."""
+        self._block(letter, [(line, style) for line in self._wrapped(sentence)])
+
+    def command(self, who: str, command: Sequence[str], output: str, letter: Scene = "", quiet: bool = False) -> None:
+        """What a person typed, and what came back. ``quiet`` leaves the output out."""
+        typed = f"$ {' '.join(_typed(word) for word in command)}"
+        lines = [(line, "bold") for line in self._wrapped(typed + (f"   # {who}" if who else ""), "    ")]
+        if not quiet:
+            for line in output.strip("\n").splitlines():
+                lines += [(one, "dim") for one in self._wrapped(line.rstrip(), "    ", "  ")]
+        self._block(letter, lines)
+
+    def heading(self, title: str) -> None:
+        with self._lock:
+            self._print(Text(""))
+            self._print(Text(f"── {title} ".ljust(self.width, "─"), style="bold"))
+
+    def lines(self, lines: Iterable[str], style: str = "") -> None:
+        """As they are, without time or scene."""
+        with self._lock:
+            for line in lines:
+                self._print(Text(line, style=style))
+
+    def table(self, table: Table) -> None:
+        with self._lock:
+            self._console.print(table, width=self.width)
+
+    def _wrapped(self, text: str, hanging: str = "", indent: str = "") -> list[str]:
+        # a line of a table keeps its spaces; only what is too long is folded
+        width = self.width - MARGIN
+        if len(indent + text) <= width:
+            return [indent + text]
+        return textwrap.wrap(
+            text,
+            width,
+            initial_indent=indent,
+            subsequent_indent=indent + hanging,
+            break_on_hyphens=False,
+            drop_whitespace=True,
+            replace_whitespace=False,
+        ) or [""]
+
+    def _block(self, letter: Scene, lines: Sequence[tuple[str, str]]) -> None:
+        with self._lock:
+            stamp = f"{self.seconds:4.0f}s "
+            for number, (line, style) in enumerate(lines):
+                head = Text(stamp if number == 0 else " " * len(stamp), style="dim")
+                head.append(f"{letter or ' '}  ", style=f"bold {COLOURS.get(letter, '')}".strip())
+                head.append(line, style=style)
+                self._print(head)
+
+    def _print(self, text: Text) -> None:
+        if not self._muted:
+            self._console.print(text, soft_wrap=True)
+
+
+def _typed(word: str) -> str:
+    return word if word and not set(word) & set(" \"'$`\\|&;<>(){}") else shlex.quote(word)
