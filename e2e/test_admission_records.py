@@ -144,7 +144,6 @@ TAMPERING: dict[str, tuple[Client, Callable[[ApiClient, str], JsonObject], str]]
     "its author deletes it": (person(SENIOR), lambda c, n: c.delete(f"{APPROVALS}/{n}"), "approvals stay on record"),
     "an administrator deletes it": (person(ADMIN), lambda c, n: c.delete(f"{APPROVALS}/{n}"), "approvals stay on record"),
     "an administrator deletes all": (person(ADMIN), lambda c, n: c.delete(APPROVALS), "approvals stay on record"),
-    "the operator deletes it": (person(ADMIN), lambda c, n: c.delete(f"{APPROVALS}/{n}"), "approvals stay on record"),
     "somebody has it collected": (person(CI), lambda c, n: _tie(c, n, SOME_OWNER), "only the operator ties an approval"),
     "somebody answers it": (person(SENIOR), _answer, "only the operator answers an approval"),
 }

@@ -16,11 +16,10 @@ from rollwarden.cli.explanation import Answer, Explanation, RuleAsk
 from rollwarden.cli.nextstep import NextStep, next_data
 from rollwarden.cli.plain import plain
 from rollwarden.cli.session import clean, facts, heading, styled
-from rollwarden.cli.steps import owned_positions, spoken_path, spoken_step
+from rollwarden.cli.steps import owned_positions, spoken_path, spoken_plan, spoken_step
 from rollwarden.core.approvals import spoken_slots
 from rollwarden.core.digest import images
 from rollwarden.core.messages import spoken_origin
-from rollwarden.core.plan import spoken_plan
 from rollwarden.core.times import spoken
 
 MOST_STEPS = 30
@@ -122,6 +121,17 @@ def classification_rows(
         yield "images", ", ".join(dict.fromkeys(image_names))
 
 
+def spoken_criticality(c: Classification) -> str:
+    source = c.criticality_from
+    if not source:
+        return c.criticality.lower
+    return (
+        f"{c.criticality.lower}, as nobody says"
+        if source.startswith("nobody")
+        else f"{c.criticality.lower}, from {source}"
+    )
+
+
 def spoken_touches(touches: Sequence[Touch]) -> str:
     if len(touches) == len(Touch):
         return "everything"
@@ -162,8 +172,6 @@ def show_needs(console: Console, asks: Sequence[RuleAsk], requirements: Requirem
 def show_plan(console: Console, plan: Plan, base: Base) -> None:
     console.print(heading("The canary"))
     planned = spoken_plan(plan) if plan.gates else f"{spoken_path(plan.steps)}, the owner's own steps, watched"
-    if any(gate.eta_seconds is None for gate in plan.gates):
-        planned = planned.partition(",")[0]
     console.print(facts([("yours", spoken_path(base.steps)), ("planned", planned)]))
     steps = plan.steps or ()
     if not plan.gates or not steps:

@@ -19,13 +19,14 @@ from rollwarden.api.enums import Mode
 from rollwarden.api.policy import Rule
 from rollwarden.api.profile import ServiceProfile
 from rollwarden.cli.nextstep import NextStep
+from rollwarden.cli.steps import spoken_plan
 from rollwarden.cli.whatif import variants
 from rollwarden.core.approvals import spoken_slots
 from rollwarden.core.base import resolve_base
 from rollwarden.core.classify import Classified, Subject, classify
 from rollwarden.core.digest import template_digest
 from rollwarden.core.messages import AGENT_NOTE, spoken_origin
-from rollwarden.core.plan import Estimator, Ground, make_plan, spoken_plan
+from rollwarden.core.plan import Estimator, Ground, make_plan
 from rollwarden.core.policy import Place, Policy, applies, decide_policy, in_force, unmet_evidence
 from rollwarden.reconcile.estimates import estimator, frozen_indicators, judge_parameters
 
@@ -250,19 +251,12 @@ def _message(
         case Answer.EVIDENCE_MISSING:
             return f"{held} needs {lacking}{cited}; {serving}.{agent}"
         case Answer.APPROVALS_MISSING:
-            then = f" Then {_spoken_plan(plan)}." if plan and plan.gates else ""
+            then = f" Then {spoken_plan(plan)}." if plan and plan.gates else ""
             ask = f" Ask {contact}." if contact else ""
             return f"{held} needs {spoken_slots(decision.requirements.approvals)}{cited}; {serving}.{then}{ask}{agent}"
         case Answer.RELEASED:
-            after = f", then {_spoken_plan(plan)}" if plan and plan.gates else " with its owner's own steps"
+            after = f", then {spoken_plan(plan)}" if plan and plan.gates else " with its owner's own steps"
             return f'rollout "{name}" would be released at once: {what} needs nobody\'s approval{after}'
-
-
-def _spoken_plan(plan: Plan) -> str:
-    text = spoken_plan(plan)
-    if any(gate.eta_seconds is None for gate in plan.gates):
-        return text.partition(",")[0]
-    return text
 
 
 def command(verb: str, question: Question, *more: str) -> str:

@@ -21,7 +21,8 @@ from ..kube.errors import Conflict, NotFound, PatchTestFailed
 from ..kube.informers import ObjectKey
 from ..kube.resources import APPROVALS, GUARDRAILPOLICIES, SERVICEPROFILES, Resource
 from ..prometheus import SelectorError, template_for
-from .indicators import frozen_indicators, prometheus_indicator
+from .estimates import frozen_indicators
+from .indicators import prometheus_indicator
 from .inforce import policies, read_policy
 from .stores import RawPolicy, Stores
 

@@ -10,24 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..api.change import FrozenIndicator, JudgeSettings, Requirements
-from ..api.enums import Mode, Origin
+from ..api.enums import Mode
 from ..api.profile import ServiceProfile
-from ..core.plan import Estimate, Ground
+from ..core.plan import Ground
 from ..core.policy import strictest
 from ..core.seen import ReleaseGround, Seen
-from ..judge import (
-    Dispersion,
-    IndicatorSpec,
-    JudgeParameters,
-    estimate,
-    estimate_gate,
-    freeze,
-    history,
-    parameters_to_dict,
-    tighten,
-)
+from ..judge import Dispersion, JudgeParameters, estimate, history, parameters_to_dict
 from ..prometheus import PrometheusClient, Subscription, Traffic, current_traffic, stable_history
-from .indicators import frozen_indicators, is_required, judge_kind, prometheus_indicator
+from .estimates import estimator, frozen_indicators, judge_parameters
+from .indicators import prometheus_indicator
 
 FRESH_SECONDS = 30.0
 UNGATED_PLANNED_SECONDS = 900
@@ -79,7 +70,7 @@ class Grounds:
     def _ungated(
         self, seen: Seen, needs: Requirements, indicators: tuple[FrozenIndicator, ...], url: str
     ) -> ReleaseGround:
-        parameters = self._freeze(seen, needs, indicators, {}, UNGATED_PLANNED_SECONDS, recovery=False)
+        parameters = self._parameters(seen, needs, indicators, planned_seconds=UNGATED_PLANNED_SECONDS)
         judge = self._settings_of(parameters, indicators, url, rps=None)
         return ReleaseGround(Ground(replicas=seen.replicas, routed=is_routed(seen)), judge)
 
@@ -102,14 +93,14 @@ class Grounds:
             for indicator in indicators
             if (one := traffic.get(indicator.name)) is not None
         )
-        planned = max(needs.pace.max_step, UNGATED_PLANNED_SECONDS)
-        parameters = self._freeze(seen, needs, indicators, dispersion, planned, recovery=recovery)
+        parameters = self._parameters(seen, needs, indicators, dispersion=dispersion, recovery=recovery)
         rps = max((one.rps or 0.0 for one in traffic.values()), default=0.0)
+        rates = {name: one.bad_rate for name, one in traffic.items() if one.bad_rate is not None}
         judge = self._settings_of(parameters, indicators, url, rps=rps if traffic else None)
         ground = Ground(
             replicas=seen.replicas,
             routed=is_routed(seen),
-            estimate=_estimator(parameters, rps, traffic),
+            estimate=estimator(parameters, rps=rps, stable_rates=rates),
             recovery=recovery,
         )
         return ReleaseGround(ground, judge, _problem(traffic, stable is not None))
@@ -126,35 +117,24 @@ class Grounds:
             if one.ticks
         }
 
-    def _freeze(
+    def _parameters(
         self,
         seen: Seen,
         needs: Requirements,
         indicators: tuple[FrozenIndicator, ...],
-        dispersion: dict[str, Dispersion],
-        planned_seconds: float,
         *,
-        recovery: bool,
+        dispersion: dict[str, Dispersion] | None = None,
+        planned_seconds: float | None = None,
+        recovery: bool = False,
     ) -> JudgeParameters:
-        c = seen.assessment.classification
-        cold = Dispersion(float(needs.pace.cold_phi))
-        specs = [
-            IndicatorSpec(
-                one.name,
-                judge_kind(one),
-                float(one.target_percent),
-                required=is_required(one, needs),
-                dispersion=dispersion.get(one.name, cold),
-                warm_up_seconds=float(needs.pace.warm_up),
-            )
-            for one in indicators
-        ]
-        return freeze(
-            tighten(c.origin is Origin.AI, c.criticality.value),
-            specs,
+        return judge_parameters(
+            seen.assessment.classification,
+            needs,
+            indicators,
+            replicas=seen.replicas,
+            dispersion=dispersion,
             planned_seconds=planned_seconds,
             tick_seconds=self._settings.tick_seconds,
-            canary_pods=max(1, seen.replicas // 4),
             recovery=recovery,
         )
 
@@ -184,20 +164,6 @@ def _budget(indicator: FrozenIndicator) -> float:
 def is_routed(seen: Seen) -> bool:
     canary = seen.rollout.spec.strategy.canary
     return bool(canary and canary.traffic_routing)
-
-
-def _estimator(
-    parameters: JudgeParameters, rps: float, traffic: dict[str, Traffic]
-) -> Callable[[float, float], Estimate | None]:
-    rates = {name: one.bad_rate for name, one in traffic.items() if one.bad_rate is not None}
-
-    def estimator(share: float, next_share: float) -> Estimate | None:
-        if rps <= 0 or not 0 < share <= 1:
-            return None
-        found = estimate_gate(parameters, weight=share, next_weight=next_share, rps=rps, stable_rates=rates)
-        return Estimate(found.requests, found.seconds) if found else None
-
-    return estimator
 
 
 def _problem(traffic: dict[str, Traffic], has_stable: bool) -> str:
