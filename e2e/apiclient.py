@@ -149,6 +149,8 @@ def follow(
                     if stop.is_set():
                         return
         except ApiError as error:
+            if stop.is_set():
+                return
             if error.reason != said:
                 print(f"{path}: trying again: {error}", file=sys.stderr, flush=True)
             said = error.reason

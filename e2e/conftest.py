@@ -15,6 +15,10 @@ import pytest
 
 from e2e.addons import namespace
 from e2e.controlplane import ControlPlane
+from e2e.install import install_rollwarden
+from e2e.load import LoadGenerator
+from e2e.operator import OperatorOptions, start_operator
+from e2e.processes import ManagedProcess
 from e2e.watchdog import start_time
 
 LOGS = Path(__file__).parent.parent / "build" / "e2e"
@@ -31,6 +35,21 @@ def control_plane() -> Iterator[ControlPlane]:
             shutil.rmtree(old)
     with ControlPlane(directory=LOGS / str(os.getpid()), scrape_seconds=2.0) as cp:
         yield cp
+
+
+@pytest.fixture(scope="session")
+def operator(control_plane: ControlPlane) -> ManagedProcess:
+    """The one operator of all tests that need it, judging every 2 s; it runs until the control plane ends."""
+    install_rollwarden(control_plane)
+    return start_operator(control_plane, OperatorOptions(tick=2.0, settle=0.6))
+
+
+@pytest.fixture(scope="session")
+def load(control_plane: ControlPlane) -> Iterator[LoadGenerator]:
+    """One load generator; each test names its own services."""
+    generator = control_plane.load(max_seconds=1800)
+    yield generator
+    generator.stop()
 
 
 @pytest.fixture

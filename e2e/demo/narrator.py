@@ -5,7 +5,10 @@ Colours on a terminal, plain text elsewhere; never wider than the terminal, and 
 
 from __future__ import annotations
 
+import re
 import shlex
+import shutil
+import sys
 import textwrap
 import threading
 import time
@@ -27,9 +30,8 @@ class Narrator:
     """Thread-safe. ``letter`` is the scene that speaks; empty for the demo itself."""
 
     def __init__(self) -> None:
-        self._console = Console(highlight=False)
-        columns = self._console.width if self._console.is_terminal else PLAIN_COLUMNS
-        self.width = min(columns, MOST_COLUMNS)
+        self.width = min(shutil.get_terminal_size().columns, MOST_COLUMNS) if sys.stdout.isatty() else PLAIN_COLUMNS
+        self._console = Console(highlight=False, width=self.width)
         self._began = time.monotonic()
         self._lock = threading.Lock()
         self._muted = False
@@ -47,13 +49,11 @@ class Narrator:
         """One paragraph."""
         self._block(letter, [(line, style) for line in self._wrapped(sentence)])
 
-    def command(self, who: str, command: Sequence[str], output: str, letter: Scene = "", quiet: bool = False) -> None:
-        """What a person typed, and what came back. ``quiet`` leaves the output out."""
-        typed = f"$ {' '.join(_typed(word) for word in command)}"
-        lines = [(line, "bold") for line in self._wrapped(typed + (f"   # {who}" if who else ""), "    ")]
-        if not quiet:
-            for line in output.strip("\n").splitlines():
-                lines += [(one, "dim") for one in self._wrapped(line.rstrip(), "    ", "  ")]
+    def command(self, who: str, command: Sequence[str], output: str, letter: Scene = "") -> None:
+        """What a person typed, and what came back; a table that is too wide is cut at its right."""
+        prompt = f"{who.partition('@')[0]}$ "
+        lines = [(line, "bold") for line in self._wrapped(prompt + " ".join(map(_typed, command)), "    ")]
+        lines += [(line, "dim") for line in self._output(output.strip("\n").splitlines())]
         self._block(letter, lines)
 
     def heading(self, title: str) -> None:
@@ -69,7 +69,13 @@ class Narrator:
 
     def table(self, table: Table) -> None:
         with self._lock:
-            self._console.print(table, width=self.width)
+            self._console.print(table)
+
+    def _output(self, lines: Sequence[str]) -> list[str]:
+        if lines and re.fullmatch(r"[A-Z]+( [A-Z]+)*(\s{2,}[A-Z]+( [A-Z]+)*)+\s*", lines[0]):
+            most = self.width - MARGIN - 2
+            return [f"  {line if len(line) <= most else line[: most - 1] + '…'}" for line in _squeezed(lines)]
+        return [one for line in lines for one in self._wrapped(line.rstrip(), "    ", "  ")]
 
     def _wrapped(self, text: str, hanging: str = "", indent: str = "") -> list[str]:
         # a line of a table keeps its spaces; only what is too long is folded
@@ -98,6 +104,15 @@ class Narrator:
     def _print(self, text: Text) -> None:
         if not self._muted:
             self._console.print(text, soft_wrap=True)
+
+
+def _squeezed(lines: Sequence[str]) -> list[str]:
+    """A table as kubectl prints it, its columns two spaces apart and no wider than what stands in them."""
+    starts = [match.start() for match in re.finditer(r"(?<=\s\s)\S|^\S", lines[0])]
+    ends = [*starts[1:], None]
+    rows = [[line[a:b].strip() for a, b in zip(starts, ends, strict=True)] for line in lines]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def _typed(word: str) -> str:

@@ -36,7 +36,7 @@ def play(world: World) -> None:
     _approved(stage, change)
     world.released["b"].set()
     _say_what_slo_costs(stage)
-    done = stage.follow(change["metadata"]["name"], 290)
+    done = stage.follow(change["metadata"]["name"], 240)
     _finished(stage, done, canary)
     stage.note(held_after_seconds=round(held_after, 2))
 
@@ -100,7 +100,7 @@ def _refused(stage: Stage, change: JsonObject) -> None:
 
 def _approved(stage: Stage, change: JsonObject) -> None:
     name = change["metadata"]["name"]
-    stage.rollwarden(SENIOR, "explain", name)
+    stage.rollwarden(SENIOR, "inbox")
     began = time.time()
     done = stage.rollwarden(SENIOR, "approve", name, "-m", "read it; go slowly")
     must(done.ok, f"the senior's approval was not accepted: {done.err.strip()}")

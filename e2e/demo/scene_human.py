@@ -15,7 +15,7 @@ def play(world: World) -> None:
     stage = Stage(world, "a", BANNER)
     claims = BANNER.claims(VERSION, origin="human", authors=JUNIOR)
     stage.say(f"A person changes a low-criticality service: Jun ships banner {VERSION}, written by hand.")
-    began = stage.apply(JUNIOR, BANNER.manifest(VERSION, annotations=claims), "banner.yaml")
+    began = stage.apply(JUNIOR, BANNER.manifest(VERSION, annotations=claims), "banner.yaml", quiet=True)
     change = stage.wait_for_change(VERSION, "Completed", 40)
     took = time.time() - began
     attempt = str(attempt_of(change))

@@ -48,7 +48,7 @@ def _with_timestamp(stage: Stage, stable: str) -> int:
     generation = stage.live()["metadata"]["generation"]
     stage.say("2. The same with a new timestamp annotation in the pod template: another ReplicaSet, the same code.")
     stamp = {"deploy.example.com/at": datetime.now(UTC).isoformat(timespec="seconds")}
-    stage.apply(CI, scene_rollback.manifest(stamp), "ledger.yaml")
+    stage.apply(CI, scene_rollback.manifest(stamp), "ledger.yaml", quiet=True)
     message = _quarantined(stage, generation)
     peak = _peak(stage, stable, mark)
     stage.say(message, "yellow")

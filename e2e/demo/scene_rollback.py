@@ -16,6 +16,7 @@ from rollwarden.core.times import unix
 VERSION = "1.1.0"
 ERROR_PERCENT = 3
 SECONDS = 200.0
+AFTER_OTHERS_SECONDS = 8.0
 
 
 def manifest(pod_annotations: dict[str, str] | None = None) -> JsonObject:
@@ -25,16 +26,18 @@ def manifest(pod_annotations: dict[str, str] | None = None) -> JsonObject:
 
 
 def play(world: World) -> None:
+    time.sleep(AFTER_OTHERS_SECONDS)  # one story begins after the other
     stage = Stage(world, "c", LEDGER)
     stable = str(stage.live()["status"]["stableRS"])
     stage.say(
-        f"An AI agent ships ledger {VERSION}; Jun adopted it. It looks clean, and it fails {ERROR_PERCENT} % of requests."
+        f"An AI agent ships ledger {VERSION}, and Jun adopts it. It reads clean, and it will fail {ERROR_PERCENT} % of "
+        "requests."
     )
-    stage.apply(AGENT, manifest(), "ledger.yaml")
+    stage.apply(AGENT, manifest(), "ledger.yaml", quiet=True)
     change = stage.wait_for_change(VERSION, "AwaitingApproval")
     stage.say(str(stage.live()["metadata"]["annotations"].get(MESSAGE, "")), "yellow")
     name = change["metadata"]["name"]
-    done = stage.rollwarden(SENIOR, "approve", name, "-m", "looks fine to me")
+    done = stage.rollwarden(SENIOR, "approve", name, "-m", "looks fine to me", quiet=True)
     must(done.ok, f"the senior's approval was not accepted: {done.err.strip()}")
     released = world.watching.released_at("ledger", "ledger", str(attempt_of(change)), 20)
     must(released is not None, "the senior's approval did not release the agent's change")

@@ -67,12 +67,15 @@ class Service:
         return {PROVENANCE + key: value for key, value in {"subject": self.image(version), **claims}.items()}
 
     def at_first(self) -> tuple[JsonObject, ...]:
-        """The Service, the first revision and the team's ServiceProfile."""
-        made = self.manifest(self.first, self.env)
-        made["spec"]["replicas"] = self.replicas
-        return service(self.name, self.name), made, self.profile()
+        """The Service and the first revision."""
+        return service(self.name, self.name), self.manifest(self.first, self.env)
+
+    def scaling(self, replicas: int) -> tuple[str, ...]:
+        """The kubectl arguments that set the number of pods."""
+        return ("-n", self.name, "scale", "rollout", self.name, f"--replicas={replicas}")
 
     def profile(self) -> JsonObject:
+        """What the service's team says of it."""
         objective = {"targetPercent": f"{self.objective:g}"}
         return {
             "apiVersion": API_VERSION,

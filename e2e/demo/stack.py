@@ -72,8 +72,10 @@ def bring_up(cp: ControlPlane, tell: Narrator) -> World:
     watching.start(cp)
     for name in NAMESPACES:
         _namespace(cp, name)
-    _apply(cp, [each for service in SERVICES for each in service.at_first() if each["kind"] != "ServiceProfile"])
+    _apply(cp, [each for service in SERVICES for each in service.at_first()])
     _apply(cp, [member(number, 1) for number in range(ROLLOUTS)])
+    for service in SERVICES:
+        must(cp.kubectl(*service.scaling(service.replicas)).ok, f"{service.name} could not be scaled")
     install_rollwarden(cp)
     _apply(cp, [policy(), *(service.profile() for service in SERVICES)])
     _await_services(cp)
@@ -90,8 +92,8 @@ def bring_up(cp: ControlPlane, tell: Narrator) -> World:
     operator = _operator(cp)
     world = World(cp, tell, load, operator, watching)
     tell.say(
-        "Rollwarden is installed: four kinds, its admission policies in the API server, the operator under its own "
-        "service account. So far it only observes. Now it may enforce:"
+        "Rollwarden is installed: four kinds, admission policies in the API server, and the operator under a service "
+        "account of its own. So far it only observes. Now it may enforce:"
     )
     _enforce(world)
     return world
@@ -118,7 +120,7 @@ def _bind(cp: ControlPlane, namespace: str, role: str, kind: str, subjects: list
 
 def _apply(cp: ControlPlane, objects: Iterable[JsonObject]) -> None:
     manifest = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
-    done = cp.kubectl("create", "-f", "-", input=json.dumps(manifest))
+    done = cp.kubectl("apply", "--server-side", "-f", "-", input=json.dumps(manifest))
     must(done.ok, f"the demo's own objects were refused: {done.err.strip()}")
 
 
@@ -154,7 +156,7 @@ def _enforce(world: World) -> None:
     """Labels every namespace, and waits until what runs there is marked as known good."""
     command = ["label", "namespaces", *NAMESPACES, f"{MODE}=enforce"]
     done = world.cp.kubectl(*command)
-    world.tell.command("admin", ["kubectl", *command], done.out + done.err, quiet=True)
+    world.tell.command("admin", ["kubectl", *command], "")
     must(done.ok, f"the namespaces could not be labelled: {done.err.strip()}")
     known = PREFIX + "known-good"
 
@@ -169,7 +171,11 @@ def warm_up(world: World, seconds: float) -> meters.Reading:
     """Lets traffic flow, and counts what the operator writes while nobody changes anything."""
     time.sleep(1.0)
     started = meters.read(world.operator)
-    world.tell.say(f"For {seconds:g} s nobody changes anything; Prometheus learns what healthy looks like.")
+    world.tell.say(
+        f"For {seconds:g} s nobody changes anything; Prometheus learns what healthy looks like. The cast: Jun, a junior; "
+        "Ada, a senior of payments; Olli, on call; an AI agent with an identity of its own; and ci-bot, which applies "
+        "what Git holds. Each is a real user with no more rights than theirs."
+    )
     meters.quiet_writes(world, seconds)
     writes = world.figures["api_writes_per_minute_when_quiet"]
     world.tell.say(f"The operator wrote to the API server {writes:g} times a minute in that time.")

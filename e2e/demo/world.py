@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -24,6 +24,7 @@ from e2e.processes import ManagedProcess
 
 T = TypeVar("T")
 COMMAND_SECONDS = 60.0
+PROGRESS_SECONDS = 20.0
 FINISHED = ("Completed", "RolledBack", "Superseded", "Rejected", "Denied", "Abandoned")
 
 
@@ -78,27 +79,28 @@ class Stage:
 
     # -- acting as a person -------------------------------------------------------------------------------------
 
-    def kubectl(self, user: str, *arguments: str, quiet: bool = False) -> Result:
-        """Shows the command and what it said; with ``quiet`` the command alone."""
+    def kubectl(self, user: str, *arguments: str) -> Result:
+        """Shows the command and what it said."""
         done = self.world.cp.kubectl("-n", self.service.name, *arguments, user=user)
         command = ["kubectl", "-n", self.service.name, *arguments]
-        self.world.tell.command(user, command, done.out + done.err, self.letter, quiet)
+        self.world.tell.command(user, command, done.out + done.err, self.letter)
         return done
 
-    def rollwarden(self, user: str, *arguments: str) -> Result:
+    def rollwarden(self, user: str, *arguments: str, quiet: bool = False) -> Result:
+        """The same with the project's own command line; ``quiet`` leaves out what it said."""
         words = [*arguments, "-n", self.service.name]
         done = self.world.rollwarden(*words, user=user)
-        self.world.tell.command(user, ["rollwarden", *words], done.out + done.err, self.letter)
+        said = "" if quiet and done.ok else done.out + done.err
+        self.world.tell.command(user, ["rollwarden", *words], said, self.letter)
         return done
 
     def apply(self, user: str, manifest: JsonObject, file: str, quiet: bool = False) -> float:
-        """A server-side apply as GitOps tools do it; returns the Unix time before it."""
+        """A server-side apply as GitOps tools do it; returns the Unix time before it. ``quiet`` leaves out the answer."""
         words = ("apply", "--server-side", "--force-conflicts", "-f")
         began = time.time()
         done = self.world.cp.kubectl(*words, "-", user=user, input=json.dumps(manifest))
-        if not quiet:
-            shown = ["kubectl", "apply", "--server-side", "-f", file]
-            self.world.tell.command(user, shown, done.err + done.out, self.letter)
+        shown = ["kubectl", "apply", "--server-side", "-f", file]
+        self.world.tell.command(user, shown, "" if quiet and done.ok else done.err + done.out, self.letter)
         must(done.ok, f"{user} could not apply {file}: {done.err.strip()}")
         return began
 
@@ -151,16 +153,21 @@ class Stage:
         """A ReplicaSet in the record of sizes."""
         return (self.service.name, f"{self.service.name}-{pod_hash}")
 
-    def follow(self, name: str, seconds: float, shown: Sequence[str] = ()) -> JsonObject:
-        """Tells each new message of a Change until it is finished; returns it. TimeoutError after ``seconds``."""
-        said = set(shown)
+    def follow(self, name: str, seconds: float) -> JsonObject:
+        """Tells what a Change says of itself until it is finished; returns it. TimeoutError after ``seconds``.
+
+        Of several figures of the same gate those are told that are some time apart.
+        """
+        said, told = "", 0.0
         deadline = time.monotonic() + seconds
         while True:
             change = self.change(name)
             message = change["status"].get("message", "")
             finished = phase_of(change) in FINISHED
-            if message not in said and not finished:
-                said.add(message)
+            progress = "gathering proof" in message and "gathering proof" in said
+            late = time.monotonic() - told > PROGRESS_SECONDS
+            if message != said and not finished and (late or not progress):
+                said, told = message, time.monotonic()
                 self.say(message)
             if finished:
                 return change

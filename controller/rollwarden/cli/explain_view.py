@@ -25,6 +25,9 @@ from rollwarden.core.times import spoken
 MOST_STEPS = 30
 """Steps printed for people; JSON has all of them."""
 
+VISIBLE_DIFFERENCE = 0.5
+"""Percentage points by which an exposure differs from its weight before that is said."""
+
 _BADGES = {
     Answer.RELEASED: ("released at once", "bold green"),
     Answer.KNOWN_GOOD: ("released at once", "bold green"),
@@ -197,9 +200,9 @@ def show_plan(console: Console, plan: Plan, base: Base) -> None:
 def spoken_gate(gate: PlannedGate) -> str:
     if gate.kind is GateKind.BAKE:
         return f"bake: {spoken(gate.min_soak)} at 100 %, still able to return to stable at once"
-    exposure = f"{gate.weight} %"
-    if gate.exposure_percent and float(gate.exposure_percent) != gate.weight:
-        exposure += f" (really {gate.exposure_percent} % of the pods)"
+    exposure, really = f"{gate.weight} %", float(gate.exposure_percent or gate.weight)
+    if abs(really - gate.weight) >= VISIBLE_DIFFERENCE:
+        exposure += f" (really {really:.1f} % of the pods)"
     text = f"gate at {exposure}"
     if gate.needed_requests:
         text += f": proof from about {gate.needed_requests:,} canary requests"

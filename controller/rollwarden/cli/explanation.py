@@ -255,8 +255,8 @@ def _message(
             ask = f" Ask {contact}." if contact else ""
             return f"{held} needs {spoken_slots(decision.requirements.approvals)}{cited}; {serving}.{then}{ask}{agent}"
         case Answer.RELEASED:
-            after = f", then {spoken_plan(plan)}" if plan and plan.gates else " with its owner's own steps"
-            return f'rollout "{name}" would be released at once: {what} needs nobody\'s approval{after}'
+            after = f"then {spoken_plan(plan)}" if plan and plan.gates else "its owner's own steps, watched"
+            return f'rollout "{name}" would be released at once: {what} needs nobody\'s approval; {after}'
 
 
 def command(verb: str, question: Question, *more: str) -> str:

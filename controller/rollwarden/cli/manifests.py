@@ -166,16 +166,24 @@ def read_stable_template(path: str, name: str) -> dict[str, Any]:
 
 
 def _policy(value: Mapping[str, Any], where: str) -> GuardrailPolicy:
+    """A policy that the API server would take too. Raises InputError naming the field."""
     policy = _own_kind(value, GuardrailPolicy, where)
     profiles = {profile.name for profile in expanded(policy.spec).profiles}
+    seen: set[str] = set()
     for index, rule in enumerate(policy.spec.rules):
-        wanted = rule.require.profile
+        at, wanted = f"{where}, spec.rules[{index}]", rule.require.profile
+        if rule.name in seen:
+            raise InputError(at, f'is the second of name "{rule.name}"; rename it')
+        seen.add(rule.name)
         if wanted is not None and wanted not in profiles:
             known = ", ".join(sorted(profiles)) or "none"
-            raise InputError(
-                f"{where}, spec.rules[{index}].require.profile",
-                f'is "{wanted}", which spec.profiles does not have (it has {known}); define it there',
-            )
+            what = f'is "{wanted}", which spec.profiles does not have (it has {known}); define it there'
+            raise InputError(f"{at}.require.profile", what)
+        if rule.require.deny is not None and rule.require.approvals:
+            raise InputError(at, "denies and asks for approvals, but nothing lifts a denial; remove one of the two")
+    for index, profile in enumerate(policy.spec.profiles):
+        if list(profile.weights) != sorted(set(profile.weights)):
+            raise InputError(f"{where}, spec.profiles[{index}].weights", "must ascend, for example [5, 25, 50]")
     return policy
 
 

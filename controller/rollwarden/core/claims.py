@@ -15,7 +15,8 @@ from ..api.change import Claim
 from ..api.enums import Autonomy, ClaimField, ClaimSource, Criticality, EvidenceLevel, Origin
 
 MAX_VALUE = 1024
-_TESTS = ("passed", "failed", "none")
+PASSED = "passed"
+_TESTS = (PASSED, "failed", "none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,7 @@ def _read_share(claimed: Claimed, annotation: str, value: str) -> Claimed:
 def _read_tests(claimed: Claimed, annotation: str, value: str) -> Claimed:
     if value.lower() not in _TESTS:
         return _with_problem(claimed, annotation, f'is "{value[:40]}", not one of {", ".join(_TESTS)}')
-    passed = value.lower() == "passed"
+    passed = value.lower() == PASSED
     claim = _claim(claimed, ClaimField.TESTS, value.lower(), loosens=passed)
     claimed = _with_claim(claimed, claim)
     return replace(claimed, tests_passed=passed and claim.counts)

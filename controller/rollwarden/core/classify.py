@@ -23,11 +23,13 @@ from ..api.enums import (
 )
 from ..api.policy import GuardrailPolicySpec
 from ..api.profile import ServiceProfile
-from .claims import Claimed, Problem, read_claims
+from .claims import PASSED, Claimed, Problem, read_claims
 from .digest import images
 from .touches import touches
 
 SERVICE_ACCOUNT = "system:serviceaccount:"
+MAX_NAMES = 64
+"""As many names of one sort as a Change can hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +63,8 @@ def classify(subject: Subject, policies: Iterable[GuardrailPolicySpec]) -> Class
         claims.append(_submitter_claim(subject.submitter))
     origin = _origin(read, agent, specs)
     people = _authors(read, subject.submitter, specs)
-    trusted = any(one.subject_matches and one.authors for one in read)
-    adopter = next((a.name for a in people if trusted and not is_agent(_identity(a.name), specs)), None)
+    vouched = _vouched_authors(read)
+    adopter = next((a.name for a in people if a.name in vouched and not is_agent(_identity(a.name), specs)), None)
     criticality, source = _criticality(subject, read, specs)
     shares = [one.share for one in read if one.share is not None]
     problems = [problem for one in read for problem in one.problems]
@@ -80,8 +82,8 @@ def classify(subject: Subject, policies: Iterable[GuardrailPolicySpec]) -> Class
         touches=touches(subject.stable_template, subject.template),
         areas=_united(one.areas for one in read),
         commits=_united(one.commits for one in read),
-        tests_passed=any(one.tests_passed for one in read),
-        evidence_level=EvidenceLevel.E1 if claims else EvidenceLevel.E0,
+        tests_passed=any(one.tests_passed for one in read) and not any(_denies_tests(claim) for claim in claims),
+        evidence_level=EvidenceLevel.E1 if any(_is_evidence(claim) for claim in claims) else EvidenceLevel.E0,
     )
     return Classified(classification, tuple(claims), tuple(problems))
 
@@ -126,9 +128,20 @@ def _submitter_claim(user: str) -> Claim:
     )
 
 
+def _denies_tests(claim: Claim) -> bool:
+    """Of two statements about the tests, the worse one counts."""
+    return claim.about is ClaimField.TESTS and claim.value != PASSED
+
+
+def _is_evidence(claim: Claim) -> bool:
+    """Whether a claim says where the change came from, and counts."""
+    return claim.counts and claim.about not in (ClaimField.CRITICALITY, ClaimField.TESTS, ClaimField.COVERAGE)
+
+
 def _origin(read: list[Claimed], agent: bool, policies: tuple[GuardrailPolicySpec, ...]) -> Origin:
     said = {one.origin for one in read if one.origin is not None}
-    implied = any(one.autonomy is Autonomy.AGENT or one.autonomy is Autonomy.ASSISTED for one in read)
+    # only AI has a degree of autonomy; one that does not count still says that there was some
+    implied = any(claim.about is ClaimField.AUTONOMY for one in read for claim in one.claims)
     if agent or Origin.AI in said or implied:
         return Origin.AI
     if Origin.UNKNOWN in said or not said:
@@ -151,7 +164,7 @@ def _autonomy(read: list[Claimed], origin: Origin, agent: bool) -> Autonomy | No
 
 def _authors(read: list[Claimed], submitter: str, policies: tuple[GuardrailPolicySpec, ...]) -> tuple[Author, ...]:
     """Claimed authors, else the submitter if that is a person. Their level counts only under a matching subject."""
-    trusted = {name for one in read if one.subject_matches for name in one.authors}
+    trusted = _vouched_authors(read)
     claimed = _united(one.authors for one in read)
     if claimed:
         return tuple(
@@ -160,6 +173,11 @@ def _authors(read: list[Claimed], submitter: str, policies: tuple[GuardrailPolic
     if submitter and not submitter.startswith("system:"):
         return (Author(name=submitter, level=level_of(submitter, policies)),)
     return ()
+
+
+def _vouched_authors(read: list[Claimed]) -> frozenset[str]:
+    """The authors named beside a subject that is this template."""
+    return frozenset(name for one in read if one.subject_matches for name in one.authors)
 
 
 def _criticality(
@@ -202,4 +220,4 @@ def _annotations(template: Mapping[str, Any]) -> Mapping[str, str]:
 
 
 def _united(lists: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(item for one in lists for item in one))
+    return tuple(dict.fromkeys(item for one in lists for item in one))[:MAX_NAMES]

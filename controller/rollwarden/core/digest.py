@@ -1,9 +1,9 @@
 """The identity of a pod template.
 
 ``template_digest`` is what approvals bind to: SHA-256 of the canonical JSON of the template, less a *closed list* of
-what Argo's typed round trip adds (null values, ``creationTimestamp``, empty ``resources``), less our own annotations
-and the ReplicaSet's hash label. ``match_digest`` is looser and serves quarantine only: what the containers run, so that
-a new timestamp annotation does not free a bad template.
+what Kubernetes adds on the way to a ReplicaSet (``defaults``), less our own annotations and the ReplicaSet's hash
+label. ``match_digest`` is looser and serves quarantine only: what the containers run, so that a new timestamp
+annotation does not free a bad template.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 from ..api.enums import GROUP
 from ..api.names import POD_TEMPLATE_HASH
+from .defaults import plain_spec, without_nulls
 
 Json = Any
 _CONTAINERS = ("initContainers", "containers", "ephemeralContainers")
@@ -26,13 +27,13 @@ def template_digest(template: Mapping[str, Json]) -> str:
 
 
 def match_digest(template: Mapping[str, Json]) -> str:
-    spec = _mapping(template.get("spec"))
+    spec = plain_spec(_mapping(template.get("spec")))
     containers = [
-        [kind, container.get("name"), {key: container.get(key) for key in _RUNS}]
+        [kind, {key: container.get(key) for key in _RUNS}]
         for kind in _CONTAINERS
         for container in _mappings(spec.get(kind))
     ]
-    return _sha256(_without_added({"containers": containers, "volumes": spec.get("volumes")}))
+    return _sha256({"containers": containers, "volumes": spec.get("volumes")})
 
 
 def images(template: Mapping[str, Json]) -> tuple[str, ...]:
@@ -42,34 +43,20 @@ def images(template: Mapping[str, Json]) -> tuple[str, ...]:
 
 
 def normalised(template: Mapping[str, Json]) -> dict[str, Json]:
-    """The template as it is compared: plain data without what Argo's round trip adds and without our own marks."""
+    """The template as it is compared: plain data without what Kubernetes adds and without our own marks."""
     metadata = dict(_mapping(template.get("metadata")))
     annotations = {k: v for k, v in _mapping(metadata.get("annotations")).items() if not _ours(k)}
     labels = {k: v for k, v in _mapping(metadata.get("labels")).items() if k != POD_TEMPLATE_HASH}
     metadata["annotations"] = annotations or None
     metadata["labels"] = labels or None
-    rest = {key: value for key, value in template.items() if key != "metadata"}
-    cleaned = _without_added(metadata)
-    result: dict[str, Json] = _without_added({"metadata": cleaned or None, **rest})
-    return result
+    rest = {key: value for key, value in template.items() if key not in ("metadata", "spec")}
+    result: dict[str, Json] = without_nulls({"metadata": without_nulls(metadata) or None, **rest})
+    return result | {"spec": plain_spec(_mapping(template.get("spec")))}
 
 
 def _ours(key: str) -> bool:
     prefix = key.partition("/")[0]
     return prefix == GROUP or prefix.endswith("." + GROUP)
-
-
-def _without_added(value: Json) -> Json:
-    """Drops exactly null values, ``creationTimestamp: null`` and ``resources: {}``; every other difference stays."""
-    if isinstance(value, Mapping):
-        return {
-            key: _without_added(item)
-            for key, item in value.items()
-            if item is not None and not (key == "resources" and item == {})
-        }
-    if isinstance(value, list | tuple):
-        return [_without_added(item) for item in value]
-    return value
 
 
 def _sha256(value: Json) -> str:

@@ -19,6 +19,10 @@ from .writes import Emit, Outcome, PatchRollout, Write, remove, test
 
 TELL_AGAIN = 1.25
 """A waiting gate's figures are written again when its requests have grown by this factor."""
+ON_COURSE = frozenset(
+    {"NotProven", "Soaking", "BetweenGates", "SafetyShown", "SoakPassed", "BakePassed", "NoCanaryRequests"}
+)
+"""The judge's reasons while a gate simply takes its time; any other is said."""
 UNMEASURED_SOAK_SECONDS = 60.0
 
 
@@ -142,8 +146,11 @@ def progress(seen: Seen) -> Outcome | None:
     change, gate = at
     found = seen.evidence if seen.evidence and seen.evidence.gate_index == gate.index else None
     entry = _status_of(change, gate)
+    if found is not None and found.reason not in ON_COURSE:
+        return _obstructed(seen, change, gate, found)
     message = _progress_message(seen, gate, found)
-    if entry is None or found is None or _told_lately(entry, found):
+    recovered = change.status.reason != str(gate.kind)
+    if entry is None or found is None or (_told_lately(entry, found) and not recovered):
         return Outcome("at-gate", message, requeue=15.0)
     eta = timestamp(seen.now + found.eta_seconds) if found.eta_seconds is not None else None
     told = msgspec.structs.replace(
@@ -154,8 +161,18 @@ def progress(seen: Seen) -> Outcome | None:
         eta=eta,
     )
     gates = tuple(told if g.index == gate.index else g for g in change.status.gates)
-    writes = write_status(change, seen.now, gates=gates, message=message, waiting_for="")
+    writes = write_status(change, seen.now, gates=gates, reason=str(gate.kind), message=message, waiting_for="")
     return Outcome("at-gate", message, writes, requeue=15.0)
+
+
+def _obstructed(seen: Seen, change: Change, gate: PlannedGate, found: Evidence) -> Outcome:
+    """Something other than time is in the way (no data, stable burns, a common cause): said once per reason."""
+    message = f'"{seen.rollout.metadata.name}" holds at {gate.weight} %: {found.message}'
+    if change.status.reason == found.reason:
+        return Outcome("at-gate", message, requeue=15.0)
+    writes = write_status(change, seen.now, reason=found.reason, message=message, waiting_for="")
+    event = Emit("Warning" if found.page else "Normal", found.reason, message)
+    return Outcome("at-gate", message, (*writes, event), requeue=15.0)
 
 
 gate_rules: tuple[Callable[[Seen], Outcome | None], ...] = (

@@ -123,12 +123,15 @@ def join(a: Requirements, b: Requirements) -> Requirements:
         gated=a.gated or b.gated,
         pace=join_pace(a.pace, b.pace),
         denials=tuple(dict.fromkeys((*a.denials, *b.denials))),
-        objective_floor=str(max(float(a.objective_floor or 0), float(b.objective_floor or 0)) or ""),
+        objective_floor=max(a.objective_floor, b.objective_floor, key=lambda text: (float(text or 0), text)),
         required_indicators=tuple(dict.fromkeys((*a.required_indicators, *b.required_indicators))),
     )
 
 
 def join_pace(a: Pace, b: Pace) -> Pace:
+    """The slower and stricter of each. A rule that names no profile says nothing about the pace."""
+    if Pace() in (a, b):
+        return b if a == Pace() else a
     return Pace(
         profiles=tuple(dict.fromkeys((*a.profiles, *b.profiles))),
         weights=tuple(sorted({*a.weights, *b.weights})),
@@ -136,7 +139,7 @@ def join_pace(a: Pace, b: Pace) -> Pace:
         max_step=max(a.max_step, b.max_step),
         bake=max(a.bake, b.bake),
         warm_up=min(a.warm_up, b.warm_up),
-        cold_phi=max(a.cold_phi, b.cold_phi) if a.profiles and b.profiles else (a if a.profiles else b).cold_phi,
+        cold_phi=max(a.cold_phi, b.cold_phi),
         at_maximum=max(a.at_maximum, b.at_maximum),
         on_blind=max(a.on_blind, b.on_blind),
         on_no_indicators=max(a.on_no_indicators, b.on_no_indicators),

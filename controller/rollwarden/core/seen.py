@@ -52,6 +52,7 @@ class Evidence:
     gate_index: int | None = None
     indicator: str = ""
     hard: bool = False
+    page: bool = False
     canary_requests: int = 0
     canary_bad: int = 0
     canary_rate: float | None = None

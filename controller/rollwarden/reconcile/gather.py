@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ..api import names
 from ..api.approval import Approval
-from ..api.argo import ReplicaSet, Rollout
+from ..api.argo import Namespace, ReplicaSet, Rollout
 from ..api.change import Change
 from ..api.enums import ApprovalSource, Decision, Mode, Tier
 from ..api.profile import ServiceProfile
@@ -17,6 +18,7 @@ from ..core.digest import images, match_digest, template_digest
 from ..core.observe import observed_change
 from ..core.policy import Place, Policy, decide_policy, in_force
 from ..core.seen import Assessment, Seen, SeenSet
+from ..core.stored import as_written
 from ..kube.client import KubeClient
 from ..kube.errors import NotFound
 from ..kube.informers import ObjectKey
@@ -104,12 +106,12 @@ class Gatherer:
         assessment = _assess(rollout, raw.sets, labels, used, profiles)
         seen = Seen(
             now=self.clock(),
-            mode=_mode(labels),
+            mode=_mode(namespace),
             rollout=rollout,
             digest=template_digest(template),
             match_digest=match_digest(template),
             images=images(template),
-            sets=tuple(_seen_set(s) for s in raw.sets if _owned(s, rollout)),
+            sets=tuple(_seen_set(s, template) for s in raw.sets if _owned(s, rollout)),
             changes=raw.changes,
             assessment=assessment,
         )
@@ -147,15 +149,18 @@ class Gatherer:
         return any(_waits_in_crash_loop(pod) for pod in pods.items)
 
 
-def _mode(labels: dict[str, str]) -> Mode:
-    return Mode.parse(labels.get(names.MODE_LABEL, "")) or Mode.OBSERVE
+def _mode(namespace: Namespace | None) -> Mode:
+    """Off where the namespace is not known yet (its arrival looks at everything in it again) or is being deleted."""
+    if namespace is None or namespace.metadata.deletion_timestamp is not None:
+        return Mode.OFF
+    return Mode.parse(namespace.metadata.labels.get(names.MODE_LABEL, "")) or Mode.OBSERVE
 
 
 def _owned(item: ReplicaSet, rollout: Rollout) -> bool:
     return any(owner.uid == rollout.metadata.uid for owner in item.metadata.owner_references)
 
 
-def _seen_set(item: ReplicaSet) -> SeenSet:
+def _seen_set(item: ReplicaSet, written: dict[str, Any]) -> SeenSet:
     annotations = item.metadata.annotations
     revision = annotations.get(names.ARGO_REVISION, "")
     return SeenSet(
@@ -166,7 +171,7 @@ def _seen_set(item: ReplicaSet) -> SeenSet:
         known_good=annotations.get(names.KNOWN_GOOD),
         replicas=item.spec.replicas,
         ready=item.status.ready_replicas,
-        digest=template_digest(item.spec.template),
+        digest=template_digest(as_written(item.spec.template, written)),
     )
 
 
@@ -183,7 +188,7 @@ def _assess(
     subject = Subject(
         annotations=rollout.metadata.annotations,
         template=rollout.spec.template,
-        stable_template=stable.spec.template if stable else None,
+        stable_template=as_written(stable.spec.template, rollout.spec.template) if stable else None,
         labels=rollout.metadata.labels,
         namespace_labels=labels,
         submitter=rollout.metadata.annotations.get(names.SUBMITTED_BY, ""),

@@ -306,6 +306,7 @@ def _evidence(one: Watched, verdict: Verdict, now: float, *, common_cause: bool)
         gate_index=gate.index if gate else None,
         indicator=max(verdict.indicators, key=lambda i: i.log_evidence).name if lead else "",
         hard=verdict.hard,
+        page=verdict.page or reason == "CommonCause",
         canary_requests=round(lead.gate_requests if gate and lead else verdict.canary_requests),
         canary_bad=round(verdict.canary_failed),
         canary_rate=verdict.canary_rate,
