@@ -76,6 +76,6 @@ def rollouts_are_served(client: ApiClient) -> bool:
 
 
 def _established(crd: JsonObject) -> bool:
-    return any(
-        c["type"] == "Established" and c["status"] == "True" for c in crd.get("status", {}).get("conditions", ())
-    )
+    # a CRD that was created this moment has "conditions": null
+    conditions = crd.get("status", {}).get("conditions") or ()
+    return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)

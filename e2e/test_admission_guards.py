@@ -146,7 +146,11 @@ REFUSED: dict[str, tuple[Callable[[Stage], str], Ask, str]] = {
         _annotating(PREFIX + "base-rollback-window", "9"),
         OPERATOR_ONLY + "base-rollback-window",
     ),
-    "on call may not lift a hold without a reason": (held, _annotating(HOLD, "released-1", ON_CALL), OPERATOR_ONLY + "hold"),
+    "on call may not lift a hold without a reason": (
+        held,
+        _annotating(HOLD, "released-1", ON_CALL),
+        OPERATOR_ONLY + "hold",
+    ),
     "known-good does not stand on a Rollout": (
         held,
         _annotating(PREFIX + "known-good", "true"),
@@ -162,7 +166,11 @@ REFUSED: dict[str, tuple[Callable[[Stage], str], Ask, str]] = {
         _annotating(PREFIX + "break-glass", "why", ON_CALL),
         "was rolled back, and break-glass does not start it again as it is",
     ),
-    "the strategy stays while held": (held, lambda s, n: s.merge(n, SWITCH), "cannot be switched while a revision is held"),
+    "the strategy stays while held": (
+        held,
+        lambda s, n: s.merge(n, SWITCH),
+        "cannot be switched while a revision is held",
+    ),
     "the strategy stays under way": (under_way, lambda s, n: s.merge(n, SWITCH), "cannot be switched while"),
     "the workload generation is Argo's": (
         held,
@@ -173,13 +181,21 @@ REFUSED: dict[str, tuple[Callable[[Stage], str], Ask, str]] = {
     "no full promotion under way": (under_way, _status(promoteFull=True), "is not promoted past its steps"),
     "no step is skipped": (under_way, _status(currentStepIndex=2), "is skipped while a revision is held or under way"),
     "no step back": (under_way, _status(currentStepIndex=0), "is skipped while a revision is held or under way"),
-    "a gate is not promoted": (under_way, _status(pauseConditions=None), "ends by approval or by evidence, not by promote"),
+    "a gate is not promoted": (
+        under_way,
+        _status(pauseConditions=None),
+        "ends by approval or by evidence, not by promote",
+    ),
     "a controller pause is not cleared": (
         under_way,
         _status(controllerPause=False),
         "ends by approval or by evidence, not by promote",
     ),
-    "on call promotes no gate either": (under_way, _status(ON_CALL, pauseConditions=None), "kubectl rollwarden break-glass"),
+    "on call promotes no gate either": (
+        under_way,
+        _status(ON_CALL, pauseConditions=None),
+        "kubectl rollwarden break-glass",
+    ),
     "an owner's pause ends alone": (
         at_owners_pause,
         _status(pauseConditions=None, promoteFull=True),
@@ -223,7 +239,9 @@ PUT_BACK: dict[str, tuple[Callable[[Stage], str], Ask]] = {
     "the plan stays after a rollback": (rolled_back, _stepping(*STEPS)),
     "no analysis is slipped in": (
         held,
-        lambda s, n: s.merge(n, {"spec": {"strategy": {"canary": {"analysis": {"templates": [{"templateName": "t"}]}}}}}),
+        lambda s, n: s.merge(
+            n, {"spec": {"strategy": {"canary": {"analysis": {"templates": [{"templateName": "t"}]}}}}}
+        ),
     ),
     "the rollback window stays off": (held, lambda s, n: s.merge(n, {"spec": {"rollbackWindow": {"revisions": 3}}})),
     "the hold comes back": (held, _annotating(HOLD, None)),
@@ -274,7 +292,16 @@ def test_always_possible(stage: Stage, case: str) -> None:
 def test_a_template_write_rewrites_forged_annotations(stage: Stage) -> None:
     name = under_way(stage)
     generation = stage.live(name)["metadata"]["generation"]
-    keys = ("hold", "change", "submitted-by", "message", "owner-pauses", "break-glass-by", "base-starting-step", "known-good")
+    keys = (
+        "hold",
+        "change",
+        "submitted-by",
+        "message",
+        "owner-pauses",
+        "break-glass-by",
+        "base-starting-step",
+        "known-good",
+    )
     forged = {"metadata": {"annotations": {PREFIX + key: "forged" for key in keys}}}
     live = stage.merge(name, merged(forged, {"spec": {"template": pods(name, "v3")}}), JUNIOR)
     ours = {key.removeprefix(PREFIX): value for key, value in annotations_of(live).items() if key.startswith(PREFIX)}
@@ -314,7 +341,10 @@ def test_a_background_analysis_starts_behind_the_barrier(
 @pytest.mark.parametrize(
     "mode, words",
     [
-        ("enforce", 'rollout "noted" is held at 0 new pods until Rollwarden has decided; what runs keeps serving and scaling'),
+        (
+            "enforce",
+            'rollout "noted" is held at 0 new pods until Rollwarden has decided; what runs keeps serving and scaling',
+        ),
         ("observe", 'rollout "noted" runs as written: Rollwarden only watches namespace noted-observe (mode observe)'),
         (None, 'rollout "noted" runs as written: Rollwarden only watches namespace noted-none (mode observe)'),
         ("off", ""),

@@ -110,7 +110,11 @@ def test_a_tier_holds_the_ones_below(stage: Stage, tier: str) -> None:
 
 
 UNFIT: dict[str, tuple[Client, str, str]] = {
-    "somebody without a tier": (person(JUNIOR), "Senior", f"{JUNIOR} does not hold tier senior in namespace {NAMESPACE}"),
+    "somebody without a tier": (
+        person(JUNIOR),
+        "Senior",
+        f"{JUNIOR} does not hold tier senior in namespace {NAMESPACE}",
+    ),
     "a senior as principal": (person(SENIOR), "Principal", f"{SENIOR} does not hold tier principal"),
     "a service account with a tier": (bot, "Senior", "approvals are given by people"),
     "a wildcard role": (person(WILDCARD), "Senior", "a wildcard is not a tier"),
@@ -142,9 +146,17 @@ TAMPERING: dict[str, tuple[Client, Callable[[ApiClient, str], JsonObject], str]]
         "never changes",
     ),
     "its author deletes it": (person(SENIOR), lambda c, n: c.delete(f"{APPROVALS}/{n}"), "approvals stay on record"),
-    "an administrator deletes it": (person(ADMIN), lambda c, n: c.delete(f"{APPROVALS}/{n}"), "approvals stay on record"),
+    "an administrator deletes it": (
+        person(ADMIN),
+        lambda c, n: c.delete(f"{APPROVALS}/{n}"),
+        "approvals stay on record",
+    ),
     "an administrator deletes all": (person(ADMIN), lambda c, n: c.delete(APPROVALS), "approvals stay on record"),
-    "somebody has it collected": (person(CI), lambda c, n: _tie(c, n, SOME_OWNER), "only the operator ties an approval"),
+    "somebody has it collected": (
+        person(CI),
+        lambda c, n: _tie(c, n, SOME_OWNER),
+        "only the operator ties an approval",
+    ),
     "somebody answers it": (person(SENIOR), _answer, "only the operator answers an approval"),
 }
 
@@ -167,7 +179,12 @@ def test_the_operator_answers_and_ties_and_the_collector_collects(stage: Stage) 
     owner = operator(stage).create(CHANGES, change("tied"))
     name = stage.client(SENIOR).create(APPROVALS, approval())["metadata"]["name"]
     _answer(operator(stage), name)
-    reference = {"apiVersion": "rollwarden.dev/v1alpha1", "kind": "Change", "name": "tied", "uid": owner["metadata"]["uid"]}
+    reference = {
+        "apiVersion": "rollwarden.dev/v1alpha1",
+        "kind": "Change",
+        "name": "tied",
+        "uid": owner["metadata"]["uid"],
+    }
     _tie(operator(stage), name, reference)
     operator(stage).delete(f"{CHANGES}/tied")
     stage.wait("the approval to go with its change", lambda: _gone(stage, f"{APPROVALS}/{name}"))
@@ -212,7 +229,12 @@ BY_ANNOTATION: dict[str, tuple[Client, str, str, str]] = {
     "with more behind the digest": (person(SENIOR), "senior", f"{SENIOR} {DIGEST} x", "32 hex or more"),
     "at a tier not held": (person(SENIOR), "principal", f"{SENIOR} {DIGEST}", f"{SENIOR} does not hold tier principal"),
     "by a junior": (person(JUNIOR), "peer", f"{JUNIOR} {DIGEST}", f"{JUNIOR} does not hold tier peer"),
-    "at no tier": (person(SENIOR), "chief", f"{SENIOR} {DIGEST}", "names no tier; the tiers are peer, senior, principal"),
+    "at no tier": (
+        person(SENIOR),
+        "chief",
+        f"{SENIOR} {DIGEST}",
+        "names no tier; the tiers are peer, senior, principal",
+    ),
     "by a service account": (
         bot,
         "senior",
@@ -240,7 +262,9 @@ def test_somebody_elses_annotation_stays(stage: Stage, value: str | None) -> Non
 
 def test_ones_own_annotation_may_go(stage: Stage) -> None:
     name = shop(stage, {SENIOR: f"{SENIOR} {DIGEST}"})
-    assert "approval.rollwarden.dev/senior" not in annotations_of(approve(stage.client(SENIOR), stage, name, "senior", None))
+    assert "approval.rollwarden.dev/senior" not in annotations_of(
+        approve(stage.client(SENIOR), stage, name, "senior", None)
+    )
 
 
 def test_a_new_template_clears_approvals_of_the_one_before(stage: Stage) -> None:
@@ -304,7 +328,14 @@ def editors(control_plane: ControlPlane) -> None:
 
 
 LOOSER = [("enforce", "observe"), ("enforce", "off"), ("enforce", None), ("observe", "off"), (None, "off")]
-NOT_LOOSER = [("off", "observe"), ("off", None), ("observe", None), (None, "observe"), (None, "enforce"), ("off", "enforce")]
+NOT_LOOSER = [
+    ("off", "observe"),
+    ("off", None),
+    ("observe", None),
+    (None, "observe"),
+    (None, "enforce"),
+    ("off", "enforce"),
+]
 
 
 def _set_mode(control_plane: ControlPlane, user: str, name: str, mode: str | None) -> JsonObject:

@@ -72,7 +72,7 @@ def owned(stage: Stage, manifest: JsonObject) -> JsonObject:
 
 
 def made(stage: Stage, hold: str | None, *, known_good: bool = False) -> str:
-    """The name of a fresh set at 0 with that hold, made by Argo, and marked by the operator if it is known to be good."""
+    """The name of a fresh set at 0 with that hold, made by Argo; the operator marks it if it is known to be good."""
     name = f"shop-{next(_numbers)}"
     annotations = {} if hold is None else {HOLD: hold}
     argo(stage).create(stage.set_path(), owned(stage, replica_set(name, 0, annotations)))
@@ -138,7 +138,11 @@ REFUSED: dict[str, tuple[str | None, Ask, str]] = {
     "a hold taken off by a person": ("held-7", _marked(_person, HOLD, None), "comes from its Rollout"),
     "a hold lifted by a person": ("held-7", _marked(_person, HOLD, "released-7"), "comes from its Rollout"),
     "a hold brought by a person": ("held-7", _created(_person, 0, {HOLD: "released-8"}), "comes from its Rollout"),
-    "known-good from a person": ("held-7", _marked(_person, KNOWN_GOOD, "true"), "only the operator writes " + KNOWN_GOOD),
+    "known-good from a person": (
+        "held-7",
+        _marked(_person, KNOWN_GOOD, "true"),
+        "only the operator writes " + KNOWN_GOOD,
+    ),
     "known-good from Argo": ("held-7", _marked(argo, KNOWN_GOOD, "true"), "only the operator writes " + KNOWN_GOOD),
     "known-good on a set to be adopted": ("held-7", _bare_with_mark, "only the operator writes " + KNOWN_GOOD),
     "an owner taken away": ("held-7", _orphaned, "the owner of ReplicaSet"),
@@ -153,7 +157,10 @@ def test_refused(stage: Stage, case: str) -> None:
     before = stage.client().get(stage.set_path(name))
     assert words in refusal(lambda: ask(stage, name))
     after = stage.client().get(stage.set_path(name))
-    assert (after["spec"], after["metadata"].get("annotations")) == (before["spec"], before["metadata"].get("annotations"))
+    assert (after["spec"], after["metadata"].get("annotations")) == (
+        before["spec"],
+        before["metadata"].get("annotations"),
+    )
 
 
 ADMITTED: dict[str, tuple[str | None, bool, Ask]] = {

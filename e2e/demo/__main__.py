@@ -56,6 +56,7 @@ def main() -> int:
             _close(world, failures)
             if os.environ.get("KEEP") == "1":
                 _keep(world)
+            world.watching.stop()
     except KeyboardInterrupt:
         tell.mute()
         print("\nstopped; nothing is left running", file=sys.stderr)

@@ -59,7 +59,7 @@ def _scale_while_held(stage: Stage, stable: str, canary: str) -> None:
     began = time.monotonic()
 
     def scaled() -> bool:
-        return stage.sets()[stable].get("status", {}).get("readyReplicas", 0) == SCALED
+        return bool(stage.sets()[stable].get("status", {}).get("readyReplicas", 0) == SCALED)
 
     stage.wait(f"stable to have {SCALED} ready pods while the change is held", scaled, 30)
     time.sleep(1.0)

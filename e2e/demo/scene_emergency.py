@@ -22,7 +22,8 @@ def play(world: World) -> None:
     stage = Stage(world, "e", SEARCH)
     world.operator.kill()
     stage.say(
-        "Three in the morning. The operator is dead (SIGKILL, just now), and search, healthy until today, meets a"
+        "Three in the morning. The operator is dead (SIGKILL, just now), and search, healthy until today, meets a "
+        f"surge from {SEARCH.rps:g} to {SURGE_RPS} requests a second that its pods do not stand."
     )
     burning = _burn(stage)
     changes = len(stage.changes())
@@ -34,8 +35,8 @@ def play(world: World) -> None:
     must(not world.operator.running, "the operator was running while the glass was broken")
     must(len(stage.changes()) == changes, "a Change appeared while the operator was dead")
     stage.say(
-        f"Serving again {took:.0f} s after the apply: {last:.1%} of requests fail, down from {burning:.0%}; all pods are "
-        f"{VERSION} after {stable_again - began:.0f} s. Nobody released it: the API server did, because Olli may.",
+        f"Serving again {took:.0f} s after the apply: {last:.1%} of requests fail, down from {burning:.0%}; every pod "
+        f"is {VERSION} after {stable_again - began:.0f} s. The API server itself released it, because Olli may.",
         "green",
     )
     change = _on_record(stage)
@@ -51,11 +52,11 @@ def play(world: World) -> None:
 def _burn(stage: Stage) -> float:
     """Raises the load above what each pod stands; returns the share of requests that then fails."""
     stage.world.load.set_rate("search", "search", SURGE_RPS)
-    stage.say(f"surge from {SEARCH.rps:g} to {SURGE_RPS} requests a second that its pods do not stand.")
+    time.sleep(LOOK_SECONDS)
     deadline = time.monotonic() + 30
     while (rate := _error_rate(stage)) < BURNS_ABOVE:
         must(time.monotonic() < deadline, f"stable of search does not burn: only {rate:.1%} of requests fail")
-    stage.say(f"{rate:.0%} of requests fail. Olli is on call and applies a hotfix, breaking the glass:", "bold red")
+    stage.say(f"{rate:.0%} of requests fail. Olli, on call, applies a hotfix and breaks the glass:", "bold red")
     return rate
 
 
@@ -87,7 +88,7 @@ def _promoted(stage: Stage) -> float:
         image = live["spec"]["template"]["spec"]["containers"][0]["image"]
         status = live["status"]
         promoted = status.get("stableRS") == status.get("currentPodHash") and status.get("phase") == "Healthy"
-        return promoted and image == SEARCH.image(VERSION)
+        return bool(promoted and image == SEARCH.image(VERSION))
 
     stage.wait("Argo to promote the hotfix", look, 60)
     return time.monotonic()

@@ -15,7 +15,8 @@ from e2e.manifests import rollout
 
 ROLLOUTS = 10
 ROUNDS = 10
-PACE_SECONDS = 3.0
+PACE_SECONDS = 9.0
+AFTER_OTHERS_SECONDS = 20.0
 RELEASE_SECONDS = 15.0
 PATH = f"/apis/argoproj.io/v1alpha1/namespaces/{FLEET}/rollouts"
 
@@ -33,6 +34,7 @@ def member(number: int, version: int) -> JsonObject:
 
 
 def play(world: World) -> None:
+    time.sleep(AFTER_OTHERS_SECONDS)
     with ThreadPoolExecutor(ROLLOUTS, thread_name_prefix="fleet") as pool:
         measured = [delay for each in pool.map(lambda n: _changes_of(world, n), range(ROLLOUTS)) for delay in each]
     must(len(measured) == ROLLOUTS * ROUNDS, f"only {len(measured)} of {ROLLOUTS * ROUNDS} changes were released")

@@ -63,7 +63,7 @@ def _tell(stage: Stage, change: JsonObject, stable: str, released: float) -> Non
 
     def gone() -> bool:
         sizes = {h: s.get("status", {}).get("replicas", 0) for h, s in stage.sets().items()}
-        return sizes[canary] == 0 and sizes[stable] == LEDGER.replicas
+        return bool(sizes[canary] == 0 and sizes[stable] == LEDGER.replicas)
 
     stage.wait("the bad pods to be gone and stable to be whole", gone, 40)
     scrape = _last_scrape(stage, canary, unix(status["verdict"]["decidedAt"]))
@@ -74,8 +74,8 @@ def _tell(stage: Stage, change: JsonObject, stable: str, released: float) -> Non
     must(good.failed == 0, f"{good.failed} requests to stable failed during the rollback")
     stage.kubectl(JUNIOR, "get", "changes")
     stage.say(
-        f"Aborted {aborted - released:.0f} s after the release and {aborted - scrape:.1f} s after the last scrape whose "
-        f"failures count in the verdict; bad pods gone {time.monotonic() - began:.0f} s later. The load generator counted "
+        f"Aborted {aborted - released:.0f} s after the release and {aborted - scrape:.1f} s after the last scrape that "
+        f"counts in the verdict; bad pods gone {time.monotonic() - began:.0f} s later. The load generator counted "
         f"{bad.failed} failed of {bad.sent:,} requests to the bad pods (the verdict said about {verdict['harmed']}); "
         f"{good.failed} of {good.sent:,} to stable.",
         "green",

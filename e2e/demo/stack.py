@@ -172,9 +172,9 @@ def warm_up(world: World, seconds: float) -> meters.Reading:
     time.sleep(1.0)
     started = meters.read(world.operator)
     world.tell.say(
-        f"For {seconds:g} s nobody changes anything; Prometheus learns what healthy looks like. The cast: Jun, a junior; "
-        "Ada, a senior of payments; Olli, on call; an AI agent with an identity of its own; and ci-bot, which applies "
-        "what Git holds. Each is a real user with no more rights than theirs."
+        f"For {seconds:g} s nobody changes anything; Prometheus learns what healthy looks like. The cast: Jun, a "
+        "junior; Ada, a senior of payments; Olli, on call; an AI agent with an identity of its own; and ci-bot, which "
+        "applies what Git holds. Each is a real user with no more rights than theirs."
     )
     meters.quiet_writes(world, seconds)
     writes = world.figures["api_writes_per_minute_when_quiet"]

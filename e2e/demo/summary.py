@@ -89,8 +89,8 @@ def _quarantine(s: Figures, _: Figures) -> str:
 
 def _emergency(s: Figures, _: Figures) -> str:
     return (
-        f"{s['burning_error_rate']:.0%} errors → {s['error_rate_after']:.1%} in {s['seconds_to_serving']:.0f} s; review "
-        f"due {s['break_glass']['review_due'][:10]}"
+        f"{s['burning_error_rate']:.0%} of requests failed, {s['error_rate_after']:.1%} after "
+        f"{s['seconds_to_serving']:.0f} s; on record, review due {s['break_glass']['review_due'][:10]}"
     )
 
 

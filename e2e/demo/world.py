@@ -95,7 +95,7 @@ class Stage:
         return done
 
     def apply(self, user: str, manifest: JsonObject, file: str, quiet: bool = False) -> float:
-        """A server-side apply as GitOps tools do it; returns the Unix time before it. ``quiet`` leaves out the answer."""
+        """A server-side apply, as GitOps tools do it; returns the Unix time before it. ``quiet``: no answer shown."""
         words = ("apply", "--server-side", "--force-conflicts", "-f")
         began = time.time()
         done = self.world.cp.kubectl(*words, "-", user=user, input=json.dumps(manifest))

@@ -1,7 +1,7 @@
 """The admission policies as data, and their rendering as Kubernetes objects.
 
-Here: what the API server itself does with writes to Rollouts, ReplicaSets, Approvals, Changes and namespaces. Not here:
-deciding about a change (``core``), and installing the policies (``deploy/admission.yaml`` is applied like any manifest).
+Here: what the API server itself does with writes to Rollouts, ReplicaSets, Approvals, Changes and namespaces. Not
+here: deciding about a change (``core``); installing the policies (``deploy/admission.yaml`` is applied like any other).
 """
 
 from __future__ import annotations

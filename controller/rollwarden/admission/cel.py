@@ -57,7 +57,7 @@ def variables_of(expression: str) -> list[str]:
 
 
 def allowed(resource: str, verb: str, namespace: str, name: str = "") -> str:
-    """The requester holds ``verb`` on a virtual resource of group rollwarden.dev; ``namespace`` and ``name`` are CEL."""
+    """The requester holds ``verb`` on a virtual resource of our group; ``namespace`` and ``name`` are CEL."""
     named = f".name({name})" if name else ""
     check = f".namespace({namespace}){named}.check({literal(verb)}).allowed()"
     return f"authorizer.group('rollwarden.dev').resource({literal(resource)}){check}"

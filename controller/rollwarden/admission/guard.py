@@ -17,7 +17,7 @@ from rollwarden.api.names import (
     RELEASED,
 )
 
-from .cel import both, either, literal, negated, sentence
+from .cel import both, either, literal, negated, sentence, strings
 from .conditions import (
     FIRST_HOLD,
     NAMESPACE,
@@ -40,6 +40,7 @@ from .policy import ENFORCED, Resources, Rule, ValidatingPolicy
 
 HELP = "kubectl rollwarden explain {rollout} -n {namespace}"
 BREAK_GLASS_HELP = 'kubectl rollwarden break-glass {rollout} -n {namespace} -m "why"'
+WAITING_HELP = f"{HELP} says what it waits for; in an emergency: {BREAK_GLASS_HELP}"
 
 
 def _says(template: str, **parts: str) -> str:
@@ -55,7 +56,8 @@ def _guard_variables(identities: Identities) -> dict[str, str]:
         "stamps": f"variables.breakGlass && {annotation_text('variables.annotations', BREAK_GLASS_BY)} == {REQUESTER}",
         "altered": (
             f"variables.operatorOwned.filter(k, {new_value} != {old_value}"
-            f" && !(k == {literal(HOLD)} && variables.releases) && !(k == {literal(BREAK_GLASS_BY)} && variables.stamps))"
+            f" && !(k == {literal(HOLD)} && variables.releases)"
+            f" && !(k == {literal(BREAK_GLASS_BY)} && variables.stamps))"
         ),
         "properHold": (
             f"variables.hold == {literal(HELD)} + variables.attempt"
@@ -82,8 +84,9 @@ def _annotation_rules() -> tuple[Rule, ...]:
         Rule(
             "!variables.breakGlassAsked || variables.operator || variables.entitled",
             _says(
-                f"setting {BREAK_GLASS} needs {VERB_FOR_BREAK_GLASS} in namespace {{namespace}}; {{user}} does not hold it,"
-                " and a wildcard does not count. Leave the annotation out to have the change held and decided: " + HELP
+                f"setting {BREAK_GLASS} needs {VERB_FOR_BREAK_GLASS} in namespace {{namespace}};"
+                " {user} does not hold it, and a wildcard does not count."
+                " Leave the annotation out to have the change held and decided: " + HELP
             ),
         ),
         Rule(
@@ -116,12 +119,14 @@ def _hold_rules() -> tuple[Rule, ...]:
             "variables.operator || !variables.newRevision"
             f" || variables.properHold && variables.submitter == {REQUESTER}",
             _says(
-                "a new template must carry its hold and its submitter, and this write of {rollout} does not: the policies that"
-                " stamp them are missing, unbound or undone by a later webhook; ask whoever runs Rollwarden here"
+                "a new template must carry its hold and its submitter, and this write of {rollout} does not:"
+                " the policies that stamp them are missing, unbound or undone by a later webhook;"
+                " ask whoever runs Rollwarden here"
             ),
         ),
         Rule(
-            f"variables.operator || variables.created || !variables.governed || object.{strategy} == oldObject.{strategy}",
+            "variables.operator || variables.created || !variables.governed"
+            f" || object.{strategy} == oldObject.{strategy}",
             _says(
                 "the strategy of {rollout} cannot be switched while a revision is held or under way;"
                 " wait for its end, or return to the stable template first: " + HELP
@@ -137,7 +142,8 @@ def _hold_rules() -> tuple[Rule, ...]:
         Rule(
             "variables.operator || !variables.behindBarrier || !has(object.spec.rollbackWindow)",
             _says(
-                "{rollout} is held: rollbackWindow would skip every step, so it stays off until the release puts it back: " + HELP
+                "{rollout} is held: rollbackWindow would skip every step,"
+                " so it stays off until the release puts it back: " + HELP
             ),
         ),
     )
@@ -156,37 +162,30 @@ def guard_rollout(identities: Identities) -> ValidatingPolicy:
 
 
 def _status_rules() -> tuple[Rule, ...]:
+    pauses = "'pauseConditions' in variables.moved || 'controllerPause' in variables.moved"
+    known = strings(("abort", "promoteFull", "pauseConditions", "controllerPause", "currentStepIndex"))
     return (
         Rule(
             "!('promoteFull' in variables.moved)",
-            _says(
-                "{rollout} is not promoted past its steps while a revision is held or under way; " + HELP + " says what it waits"
-                " for; in an emergency: " + BREAK_GLASS_HELP
-            ),
+            _says("{rollout} is not promoted past its steps while a revision is held or under way; " + WAITING_HELP),
         ),
         Rule(
-            "!('pauseConditions' in variables.moved || 'controllerPause' in variables.moved) || variables.ownersPauseEnds",
-            _says(
-                "this pause of {rollout} ends by approval or by evidence, not by promote; " + HELP + " says what it waits for;"
-                " in an emergency: " + BREAK_GLASS_HELP
-            ),
+            f"!({pauses}) || variables.ownersPauseEnds",
+            _says("this pause of {rollout} ends by approval or by evidence, not by promote; " + WAITING_HELP),
         ),
         Rule(
             "!('currentStepIndex' in variables.moved)",
-            _says(
-                "no step of {rollout} is skipped while a revision is held or under way; " + HELP + " says what it waits for;"
-                " in an emergency: " + BREAK_GLASS_HELP
-            ),
+            _says("no step of {rollout} is skipped while a revision is held or under way; " + WAITING_HELP),
         ),
         Rule(
             "!('abort' in variables.moved) || variables.status.?abort.orValue(false)",
             _says(
-                "the aborted revision of {rollout} is not tried again as it is: fix forward with a new template, or return to"
-                " the stable one; " + HELP + " says why it was aborted"
+                "the aborted revision of {rollout} is not tried again as it is: fix forward with a new template,"
+                " or return to the stable one; " + HELP + " says why it was aborted"
             ),
         ),
         Rule(
-            "variables.moved.all(k, k in ['abort', 'promoteFull', 'pauseConditions', 'controllerPause', 'currentStepIndex'])",
+            f"variables.moved.all(k, k in {known})",
             _says(
                 "these status fields of {rollout} belong to Argo's controller: {fields}",
                 fields="variables.moved.join(', ')",

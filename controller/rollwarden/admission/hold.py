@@ -76,15 +76,22 @@ def _variables(identities: Identities) -> dict[str, str]:
     given_window = annotation_text("variables.annotations", BASE_ROLLBACK_WINDOW)
     analysis = "spec.?strategy.?canary.?analysis"
     base_start = f"variables.stamped ? {given_start} : variables.baseStart"
-    moved_now = f"string(variables.start - {BARRIER_LENGTH}) == ({given_start} == {literal(UNSET)} ? '0' : {given_start})"
-    moved_before = both("variables.baseStart != ''", f"object.{analysis}.?startingStep == oldObject.{analysis}.?startingStep")
+    moved_now = (
+        f"string(variables.start - {BARRIER_LENGTH}) == ({given_start} == {literal(UNSET)} ? '0' : {given_start})"
+    )
+    moved_before = both(
+        "variables.baseStart != ''", f"object.{analysis}.?startingStep == oldObject.{analysis}.?startingStep"
+    )
     return rollout_variables(identities) | {
         "wantedHold": f"variables.breakGlass ? variables.releasedNow : {literal(HELD)} + variables.attempt",
         # this policy has already been applied to this request
         "stamped": both("variables.hold == variables.wantedHold", "variables.submitter == request.userInfo.username"),
         # the predecessor's barrier or plan came along because the writer left the steps alone
         "inherited": "!variables.stamped && variables.steps == variables.oldSteps",
-        "barred": f"variables.stamped ? {starts_with_barrier('variables.steps')} : variables.oldBarrier && variables.inherited",
+        "barred": (
+            f"variables.stamped ? {starts_with_barrier('variables.steps')}"
+            " : variables.oldBarrier && variables.inherited"
+        ),
         "analysed": f"object.{analysis}.hasValue()",
         "start": f"object.{analysis}.?startingStep.orValue(0)",
         "startMoved": f"variables.stamped ? {moved_now} : {moved_before}",
@@ -116,7 +123,8 @@ def hold_new_revision(identities: Identities) -> MutatingPolicy:
             settle("variables.wanted"),
             NO_OLD_APPROVALS,
             f"!variables.canary || variables.breakGlass || variables.barred ? [] : {BARRIER}",
-            f"!variables.breakGlass || !variables.inherited ? [] : variables.oldBarrier ? ({without_barrier('variables.steps')})"
+            "!variables.breakGlass || !variables.inherited ? []"
+            f" : variables.oldBarrier ? ({without_barrier('variables.steps')})"
             f" : variables.planStands ? ({without_gates('variables.steps')}) : []",
             only_if(
                 "variables.analysed && !variables.startMoved && !variables.breakGlass",
@@ -128,7 +136,7 @@ def hold_new_revision(identities: Identities) -> MutatingPolicy:
 
 
 def hold_first_revision(identities: Identities) -> MutatingPolicy:
-    """A new Rollout brings no operator state along; its ReplicaSet stays at 0 by the hold, for Argo sends it to 100 %."""
+    """A new Rollout brings no operator state along. Argo sends it to 100 % at once: only its ReplicaSet is held."""
     wanted = STAMPS | dict.fromkeys((BASE_ROLLBACK_WINDOW, BASE_STARTING_STEP), "''")
     return MutatingPolicy(
         name="rollwarden-hold-first-revision",

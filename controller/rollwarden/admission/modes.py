@@ -57,7 +57,9 @@ def announce_hold(identities: Identities) -> ValidatingPolicy:
         when={
             **not_operator(identities),
             **not_argo(identities),
-            "worth-a-word": either("oldObject == null", new_revision(identities), f"object.{reason} != oldObject.{reason}"),
+            "worth-a-word": either(
+                "oldObject == null", new_revision(identities), f"object.{reason} != oldObject.{reason}"
+            ),
         },
         variables=rollout_variables(identities)
         | {
@@ -86,7 +88,7 @@ def _rank(labels: str) -> str:
 
 
 def guard_mode() -> ValidatingPolicy:
-    """Anyone who may edit a namespace may make it stricter; looser takes a verb of its own, which no wildcard implies."""
+    """Anyone who may edit a namespace may make it stricter; looser takes a verb, which no wildcard implies."""
     name = "object.metadata.name"
     return ValidatingPolicy(
         name="rollwarden-guard-mode",
@@ -109,9 +111,9 @@ def guard_mode() -> ValidatingPolicy:
             Rule(
                 "!variables.looser || variables.mayLoosen",
                 sentence(
-                    f"loosening {MODE_LABEL} of namespace {{name}} from {{old}} to {{new}} needs the verb loosen on modes"
-                    f" (group {GROUP}), and a wildcard does not count: ask a principal (ClusterRole rollwarden-principal);"
-                    " to uninstall, delete the binding rollwarden-guard-mode first",
+                    f"loosening {MODE_LABEL} of namespace {{name}} from {{old}} to {{new}} needs the verb loosen"
+                    f" on modes (group {GROUP}), and a wildcard does not count: ask a principal"
+                    " (ClusterRole rollwarden-principal); to uninstall, delete the binding rollwarden-guard-mode first",
                     name=name,
                     old="variables.oldMode",
                     new="variables.mode",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from rollwarden.api.names import RELEASED
 
-from .cel import literal, negated
+from .cel import both, literal, negated
 from .conditions import (
     ROLLOUT_UPDATES,
     WORKLOAD_GENERATION,
@@ -67,7 +67,9 @@ def keep_plan(identities: Identities) -> MutatingPolicy:
     variables = rollout_variables(identities) | {
         "planKept": "variables.governed && variables.canary && oldObject.spec.?strategy.?canary.hasValue()",
         "releasesHold": "variables.breakGlass && variables.wasHeld",
-        "freesPlan": f"variables.breakGlass && variables.planStands && variables.oldHold.startsWith({literal(RELEASED)})",
+        "freesPlan": both(
+            "variables.breakGlass", "variables.planStands", f"variables.oldHold.startsWith({literal(RELEASED)})"
+        ),
     }
     return MutatingPolicy(
         name="rollwarden-keep-plan",

@@ -45,8 +45,14 @@ def _records(*names: str, operations: tuple[str, ...]) -> Resources:
     return Resources(GROUP, VERSION, names, operations)
 
 
+TIER_RULE = (
+    f"{{user}} does not hold tier {{tier}} in namespace {{namespace}} (verb approve on tiers, group {GROUP});"
+    " kubectl rollwarden inbox shows what waits for you"
+)
 PERSON_RULE = "approvals are given by people; {user} is a service account: approve as yourself"
-WILDCARD_RULE = "{user} may do everything here, and a wildcard is not a tier: bind the ClusterRole of a tier to a person instead"
+WILDCARD_RULE = (
+    "{user} may do everything here, and a wildcard is not a tier: bind the ClusterRole of a tier to a person instead"
+)
 
 
 def stamp_approver() -> MutatingPolicy:
@@ -83,18 +89,14 @@ def guard_approval(identities: Identities) -> ValidatingPolicy:
             Rule(
                 f"!variables.created || object.spec.?approver.?user.orValue('') == {REQUESTER}",
                 _says(
-                    "an approval speaks for {user} only, and this one does not: the policy rollwarden-stamp-approver is missing"
-                    " or unbound; ask whoever runs Rollwarden here"
+                    "an approval speaks for {user} only, and this one does not:"
+                    " the policy rollwarden-stamp-approver is missing or unbound; ask whoever runs Rollwarden here"
                 ),
             ),
             Rule(f"!variables.created || {IS_PERSON}", _says(PERSON_RULE)),
             Rule(
                 f"!variables.created || {_holds('variables.tier', NAMESPACE)}",
-                _says(
-                    f"{{user}} does not hold tier {{tier}} in namespace {{namespace}} (verb approve on tiers, group {GROUP});"
-                    " kubectl rollwarden inbox shows what waits for you",
-                    tier="variables.tier",
-                ),
+                _says(TIER_RULE, tier="variables.tier"),
             ),
             Rule(f"!variables.created || {no_wildcard(NAMESPACE)}", _says(WILDCARD_RULE)),
             Rule(
@@ -118,7 +120,7 @@ def keep_approval() -> ValidatingPolicy:
         rules=(
             Rule(
                 TIDIES_UP,
-                sentence("approvals stay on record; to take yours back: kubectl rollwarden reject -m \"why\""),
+                sentence('approvals stay on record; to take yours back: kubectl rollwarden reject -m "why"'),
             ),
         ),
     )
@@ -147,10 +149,7 @@ def _annotation_rules() -> tuple[Rule, ...]:
     tiers = [
         Rule(
             f"!({literal(approval_annotation(tier))} in variables.written) || {_holds(literal(tier.lower), NAMESPACE)}",
-            _says(
-                f"{{user}} does not hold tier {tier.lower} in namespace {{namespace}} (verb approve on tiers, group {GROUP});"
-                " kubectl rollwarden inbox shows what waits for you"
-            ),
+            _says(TIER_RULE, tier=literal(tier.lower)),
         )
         for tier in Tier
     ]

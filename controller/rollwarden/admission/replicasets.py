@@ -17,7 +17,6 @@ from .conditions import (
     is_requester,
     not_argo,
     not_deleted,
-    not_operator,
 )
 from .identities import GARBAGE_COLLECTORS, Identities
 from .policy import ENFORCED, Resources, Rule, ValidatingPolicy
@@ -33,7 +32,9 @@ CARRIES_KNOWN_GOOD = f"{literal(KNOWN_GOOD)} in object.metadata.?annotations.orV
 
 
 def _says(template: str, **parts: str) -> str:
-    return sentence(template, name="object.metadata.name", namespace="object.metadata.namespace", user=REQUESTER, **parts)
+    return sentence(
+        template, name="object.metadata.name", namespace="object.metadata.namespace", user=REQUESTER, **parts
+    )
 
 
 def _variables(identities: Identities) -> dict[str, str]:
@@ -67,12 +68,12 @@ def hold_replicasets(identities: Identities) -> ValidatingPolicy:
             Rule(
                 "!variables.locked || !variables.startsPods",
                 _says(
-                    "ReplicaSet {name} belongs to a revision that is held or was rolled back; it stays at 0 pods until that"
-                    " revision is released: kubectl rollwarden status -n {namespace}"
+                    "ReplicaSet {name} belongs to a revision that is held or was rolled back;"
+                    " it stays at 0 pods until that revision is released: kubectl rollwarden status -n {namespace}"
                 ),
             ),
             Rule(
-                "variables.argo || variables.operator || !variables.startsPods",
+                "variables.argo || !variables.startsPods",
                 _says(
                     "ReplicaSet {name} belongs to a Rollout, and only Argo's controller starts its pods:"
                     " change the Rollout, or kubectl scale rollout"
@@ -84,7 +85,10 @@ def hold_replicasets(identities: Identities) -> ValidatingPolicy:
             ),
             Rule(
                 f"variables.argo || variables.operator || {_unchanged(HOLD)}",
-                _says(f"{HOLD} on ReplicaSet {{name}} comes from its Rollout; only Argo's controller and the operator write it"),
+                _says(
+                    f"{HOLD} on ReplicaSet {{name}} comes from its Rollout;"
+                    " only Argo's controller and the operator write it"
+                ),
             ),
             Rule(
                 "variables.argo || variables.created || object.spec.template == oldObject.spec.template",
@@ -93,7 +97,10 @@ def hold_replicasets(identities: Identities) -> ValidatingPolicy:
             Rule(
                 f"variables.argo || variables.created || {REQUESTER} in {strings(GARBAGE_COLLECTORS)}"
                 " || object.metadata.?ownerReferences == oldObject.metadata.?ownerReferences",
-                _says("the owner of ReplicaSet {name} is its Rollout; only Argo's controller and the garbage collector change that"),
+                _says(
+                    "the owner of ReplicaSet {name} is its Rollout;"
+                    " only Argo's controller and the garbage collector change that"
+                ),
             ),
         ),
     )
@@ -105,7 +112,6 @@ def scale_through_rollout(identities: Identities) -> ValidatingPolicy:
         name="rollwarden-scale-through-the-rollout",
         resources=Resources("apps", "v1", ("replicasets/scale",), ("UPDATE",)),
         when={
-            **not_operator(identities),
             **not_argo(identities),
             "of-a-rollout": f"object.?status.?selector.orValue('').contains({literal(POD_TEMPLATE_HASH + '=')})",
         },

@@ -12,15 +12,24 @@ import typer
 
 from rollwarden.api.approval import Approval, ApprovalSpec, ChangeRef
 from rollwarden.api.change import Change
-from rollwarden.api.enums import Criticality, Decision, Tier
+from rollwarden.api.enums import Criticality, Decision, Phase, Tier
 from rollwarden.api.meta import Condition, ObjectMeta
-from rollwarden.cli.changes import QUARANTINED, find_change, is_waiting, newest, of_rollout, short_name
+from rollwarden.cli.changes import (
+    QUARANTINED,
+    find_change,
+    is_live,
+    is_waiting,
+    newest,
+    of_rollout,
+    short_name,
+    spoken_phase,
+)
 from rollwarden.cli.cluster import Cluster, connected, sentence_of
 from rollwarden.cli.errors import CommandError
 from rollwarden.cli.session import Session, facts, say_error, stdout, styled, with_session
 from rollwarden.core.approvals import open_slots, spoken_slots
 from rollwarden.core.messages import spoken_origin
-from rollwarden.kube.errors import AlreadyExists, Forbidden
+from rollwarden.kube.errors import AlreadyExists, Forbidden, KubeError
 from rollwarden.kube.resources import APPROVALS, CHANGES
 
 ANSWER_SECONDS = 3.0
@@ -28,6 +37,7 @@ POLL_SECONDS = 0.1
 SHORT_DIGEST = 12
 MOST_APPROVALS = 100
 MOST_REASON = 1024
+_ENDED_BY_REJECTION = (Phase.REJECTED, Phase.ROLLING_BACK, Phase.ROLLED_BACK)
 
 _NAMES = Annotated[list[str], typer.Argument(metavar="NAME", help="Changes, <rollout>-rN, or Rollouts.")]
 _COMMIT = Annotated[str, typer.Option(metavar="SHA", help="Only if the change carries this commit.")]
@@ -103,6 +113,8 @@ def _decide_all(session: Session, names: Sequence[str], wish: Wish, *, only_low:
                 given.append(_decide(session, cluster, name, wish, only_low=only_low))
             except CommandError as error:
                 failures.append(str(error))
+            except KubeError as error:
+                failures.append(f"{name}: {sentence_of(error)}")
     if not session.is_table:
         session.write({"approvals": [_data(one) for one in given], "errors": failures})
     for failure in failures[:-1]:
@@ -121,15 +133,7 @@ def _decide(session: Session, cluster: Cluster, name: str, wish: Wish, *, only_l
     if session.is_table:
         _announce(change, wish, user, tier)
     created = _create(cluster, change, wish, user, tier)
-    answer = _await_answer(cluster, created)
-    given = Given(
-        change,
-        created.metadata.name,
-        tier,
-        None if answer is None else answer.status == "True",
-        answer.reason if answer else "",
-        _spoken_answer(change, wish, answer, cluster),
-    )
+    given = _result(cluster, change, wish, created, _await_answer(cluster, created))
     if session.is_table:
         if given.counted is False:
             say_error(given.message)
@@ -142,7 +146,7 @@ def _check(cluster: Cluster, change: Change, wish: Wish, *, only_low: bool) -> N
     """What can be said before anything is sent. Raises CommandError."""
     name, status, namespace = short_name(change), change.status, cluster.namespace
     if status.phase.final:
-        raise CommandError(f"{name} is {_spoken_phase(change)}; {_instead(cluster, change)}")
+        raise CommandError(f"{name} is {spoken_phase(change)}; {_instead(cluster, change)}")
     if wish.commit and not _carries(change, wish.commit):
         carried = ", ".join(change.spec.classification.commits) or "no commit that anybody named"
         raise CommandError(
@@ -157,7 +161,7 @@ def _check(cluster: Cluster, change: Change, wish: Wish, *, only_low: bool) -> N
         )
     if only_low and status.reason != QUARANTINED:
         raise CommandError(
-            f"{name} is not held for a rollback ({_spoken_phase(change)}), so there is nothing to retry; "
+            f"{name} is not held for a rollback ({spoken_phase(change)}), so there is nothing to retry; "
             "apply the template again first"
         )
     if only_low and change.spec.classification.criticality is not Criticality.LOW:
@@ -170,10 +174,6 @@ def _check(cluster: Cluster, change: Change, wish: Wish, *, only_low: bool) -> N
             f"{name} is already released ({status.phase}) and waits for nobody's approval; "
             "if its gate ends unproven, add --accept-unproven"
         )
-
-
-def _spoken_phase(change: Change) -> str:
-    return re.sub(r"(?<!^)([A-Z])", r" \1", str(change.status.phase)).lower()
 
 
 def _instead(cluster: Cluster, change: Change) -> str:
@@ -289,26 +289,33 @@ def _await_answer(cluster: Cluster, approval: Approval) -> Condition | None:
     return None
 
 
-def _spoken_answer(change: Change, wish: Wish, answer: Condition | None, cluster: Cluster) -> str:
-    name = short_name(change)
-    if answer is None:
-        return (
-            f"recorded; the operator has not said yet whether it counts: kubectl rollwarden status {name} "
-            f"-n {cluster.namespace}"
-        )
-    if answer.status != "True":
-        verb = "approval" if wish.decision is Decision.APPROVE else "rejection"
-        ask = f" Eligible: {change.spec.contact}." if change.spec.contact else ""
-        why = answer.message.partition("does not count: ")[2] or answer.message or answer.reason
-        return f"{verb} refused: {why.rstrip('.')}; {name} needs {_spoken_need(change)}, not an author.{ask}"
+def _result(cluster: Cluster, change: Change, wish: Wish, created: Approval, answer: Condition | None) -> Given:
     live = cluster.client.get(CHANGES, change.metadata.name, namespace=cluster.namespace, type=Change)
+    counted = None if answer is None else answer.status == "True"
+    # A rejection that took effect ends the change, and the operator may say of it that it came to a finished one.
+    if wish.decision is Decision.REJECT and live.status.phase in _ENDED_BY_REJECTION and is_live(change):
+        counted = True
+    message = _spoken_result(cluster, live, wish, counted, answer)
+    reason = answer.reason if answer else ""
+    return Given(live, created.metadata.name, created.spec.tier, counted, reason, message)
+
+
+def _spoken_result(cluster: Cluster, live: Change, wish: Wish, counted: bool | None, answer: Condition | None) -> str:
+    name, namespace = short_name(live), cluster.namespace
+    if counted is None or answer is None:
+        look = f"kubectl rollwarden status {name} -n {namespace}"
+        return f"recorded; the operator has not said yet whether it counts: {look}"
+    if not counted:
+        verb = "approval" if wish.decision is Decision.APPROVE else "rejection"
+        ask = f" Eligible: {live.spec.contact}." if live.spec.contact else ""
+        why = answer.message.partition("does not count: ")[2] or answer.message or answer.reason
+        return f"{verb} refused: {why.rstrip('.')}; {name} needs {_spoken_need(live)}, not an author.{ask}"
     if wish.decision is Decision.REJECT:
-        then = "it is being rolled back" if not change.status.phase.waiting else "it stays at 0 pods"
-        return f"counted: {name} is rejected; {then}"
+        then = "it stays at 0 pods" if live.status.release is None else "it is rolled back"
+        return f"counted: {name} is rejected, {then}"
     if live.status.phase.waiting and live.status.waiting_for:
         return f"counted; {name} still waits for {live.status.waiting_for}"
-    follow = f"kubectl rollwarden wait {name} -n {cluster.namespace}"
-    return f"counted: {answer.message or 'it counts'}; {follow}"
+    return f"counted; {name} goes on: kubectl rollwarden wait {name} -n {namespace}"
 
 
 def _data(given: Given) -> dict[str, Any]:

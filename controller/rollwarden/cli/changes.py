@@ -28,6 +28,11 @@ def short_name(change: Change) -> str:
     return f"{change.spec.rollout.name}-r{revision}" if revision else change.metadata.name
 
 
+def spoken_phase(change: Change) -> str:
+    """``awaiting approval``, ``rolled back``."""
+    return re.sub(r"(?<!^)([A-Z])", r" \1", str(change.status.phase)).lower()
+
+
 def is_waiting(change: Change) -> bool:
     """A person can do something for it: it is held, or it is unproven at its gate's maximum."""
     status = change.status
@@ -143,7 +148,9 @@ def _next_of_phase(change: Change) -> NextStep:
         case Phase.ROLLING_BACK:
             return NextStep("nobody", "traffic returns to the stable revision")
         case Phase.CANARY | Phase.BAKING:
-            return NextStep("nobody", "it goes on by itself once safety is shown")
+            gated = status.release is not None and status.release.plan.gates
+            on = "once safety is shown" if gated else "at its owner's own pace, watched for regression"
+            return NextStep("nobody", f"it goes on by itself {on}")
         case _:
             return NextStep("nobody", "nothing is left to do")
 

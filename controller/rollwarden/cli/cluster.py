@@ -29,6 +29,7 @@ from rollwarden.kube.errors import (
 from rollwarden.kube.transport import ClientOptions
 
 _DENIED = re.compile(r"denied request: (?P<sentence>.*)", re.DOTALL)
+_WARNED = re.compile(r"Validation failed for \w+ '[^']*' with binding '[^']*': (?P<sentence>.*)", re.DOTALL)
 SENTINEL, NEVER_GRANTED = "sentinels", "never-granted"
 
 
@@ -69,7 +70,8 @@ def connected(session: Session, *, show_warnings: bool = True) -> Iterator[Clust
 
 
 def _warn(call: Call, text: str) -> None:
-    say_warning(text)
+    found = _WARNED.match(text)
+    say_warning(found["sentence"] if found else text)
 
 
 def sentence_of(error: KubeError | ConfigError) -> str:

@@ -80,7 +80,11 @@ def _asks(cluster: Cluster, change: Change, rollout: Rollout | None) -> tuple[Ru
 
 
 def _unread(rules: Sequence[str], listed: set[str]) -> tuple[RuleAsk, ...]:
-    return tuple(RuleAsk("a policy you may not read", rule, "see below") for rule in rules if rule not in listed)
+    return tuple(
+        RuleAsk("", rule, "its policy is not yours to read, or was changed since")
+        for rule in rules
+        if rule not in listed
+    )
 
 
 def _policy(cluster: Cluster, ref: PolicyRef) -> Policy | None:

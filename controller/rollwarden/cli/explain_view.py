@@ -111,10 +111,7 @@ def classification_rows(
     submitter = explanation.question.submitter if explanation else ""
     if submitter:
         yield "submitter", submitter + (" (listed as an AI agent)" if c.agent_submitter else "")
-    yield (
-        "criticality",
-        f"{c.criticality.lower}, from {c.criticality_from}" if c.criticality_from else c.criticality.lower,
-    )
+    yield "criticality", spoken_criticality(c)
     yield "touches", spoken_touches(c.touches)
     if c.areas:
         yield "areas", ", ".join(c.areas)
@@ -126,13 +123,9 @@ def classification_rows(
 
 def spoken_criticality(c: Classification) -> str:
     source = c.criticality_from
-    if not source:
-        return c.criticality.lower
-    return (
-        f"{c.criticality.lower}, as nobody says"
-        if source.startswith("nobody")
-        else f"{c.criticality.lower}, from {source}"
-    )
+    if not source or source.startswith("nobody"):
+        return f"{c.criticality.lower}, as nobody says otherwise" if source else c.criticality.lower
+    return f"{c.criticality.lower}, from {source}"
 
 
 def spoken_touches(touches: Sequence[Touch]) -> str:
@@ -161,7 +154,9 @@ def show_claims(console: Console, claims: Sequence[Claim], problems: Sequence[st
 
 def show_needs(console: Console, asks: Sequence[RuleAsk], requirements: Requirements, contact: str) -> None:
     console.print(heading("What it needs, and which rule says so"))
-    rows: list[tuple[str, RenderableType]] = [(f'"{ask.rule}" of {ask.policy}', ask.asks) for ask in asks]
+    rows: list[tuple[str, RenderableType]] = [
+        (f'"{ask.rule}"' + (f" of {ask.policy}" if ask.policy else ""), ask.asks) for ask in asks
+    ]
     if not rows:
         rows = [("no rule matches", "nobody's approval")]
     console.print(facts(rows))

@@ -69,7 +69,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class RuleAsk:
-    """One rule that matched, of which policy, and what it asks for in words."""
+    """One rule that matched, of which policy (empty: not known), and what it asks for in words."""
 
     policy: str
     rule: str

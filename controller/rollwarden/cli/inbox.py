@@ -22,7 +22,7 @@ from rollwarden.cli.changes import (
 )
 from rollwarden.cli.cluster import Cluster, connected
 from rollwarden.cli.errors import CommandError
-from rollwarden.cli.session import Session, listing, stdout, styled, with_session
+from rollwarden.cli.session import Session, heading, listing, stdout, styled, with_session
 from rollwarden.core.approvals import open_slots
 from rollwarden.core.classify import same_person
 from rollwarden.kube.errors import Forbidden
@@ -106,7 +106,7 @@ def _show(found: Sorted) -> None:
     else:
         console.print(styled("nothing waits for you"))
     if found.own:
-        console.print(styled("\nyours, waiting for others", "bold"))
+        console.print(heading("yours, waiting for others"))
         console.print(_table(found.own))
     if found.others:
         rest = "1 more waits" if found.others == 1 else f"{found.others} more wait"

@@ -80,7 +80,7 @@ def abort_command(session: Session, name: _NAME) -> None:
 @with_session
 def undo_command(session: Session, name: _NAME) -> None:
     """Bring back the last known good template, which needs no approval."""
-    with connected(session) as cluster:
+    with connected(session, show_warnings=False) as cluster:
         rollout = _rollout(cluster, name)
         good = last_known_good(rollout, _sets(cluster), cluster.namespace)
         template = restored_template(good)

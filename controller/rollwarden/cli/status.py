@@ -12,6 +12,7 @@ from rich.text import Text
 
 from rollwarden.api.change import Change, GateStatus, PlannedGate, Verdict
 from rollwarden.api.enums import GateKind, Phase
+from rollwarden.api.meta import Condition
 from rollwarden.cli.changes import detail, find_change, next_steps, order, short_name, summary
 from rollwarden.cli.cluster import connected
 from rollwarden.cli.errors import CommandError
@@ -130,11 +131,15 @@ def show_change(change: Change, console: Console, now: float, *, follow: bool = 
         console.print(facts((a.user, f"{a.tier.lower}{_accepted(a.accept_unproven)}") for a in status.approvals))
     if status.conditions:
         console.print(heading("Conditions"))
-        console.print(
-            facts((c.type, ", ".join(filter(None, (c.status, c.reason, c.message)))) for c in status.conditions)
-        )
+        console.print(facts((c.type, _spoken_condition(c, status.message)) for c in status.conditions))
     if follow:
         show_next(console, next_steps(change))
+
+
+def _spoken_condition(condition: Condition, said: str) -> str:
+    """Without the sentence that already stands above."""
+    message = "" if condition.message == said else condition.message
+    return ", ".join(filter(None, (condition.status, condition.reason, message)))
 
 
 def _accepted(unproven: bool) -> str:

@@ -15,7 +15,7 @@ from rollwarden.api import names
 from rollwarden.api.argo import Rollout
 from rollwarden.api.change import Change
 from rollwarden.api.enums import Phase
-from rollwarden.cli.changes import UNPROVEN, find_change, short_name, summary
+from rollwarden.cli.changes import UNPROVEN, find_change, short_name, spoken_phase, summary
 from rollwarden.cli.cluster import Cluster, connected
 from rollwarden.cli.errors import CommandError, InputError
 from rollwarden.cli.session import Session, clean, say_error, with_session
@@ -167,13 +167,16 @@ def at_time_out(change: Change | None) -> Code:
 
 
 def _why(code: Code, change: Change | None, name: str, goal: Goal, timeout: str) -> str:
+    """One clause; the change's own sentence was told before."""
     if change is None:
         return f"{name} has no change after {timeout}; is the operator running? kubectl rollwarden status {name}"
-    said = change.status.message or f"it is {change.status.phase}"
+    short = short_name(change)
     match code:
         case Code.WAITING_FOR_PEOPLE:
-            return f"{short_name(change)} still waits for {change.status.waiting_for} after {timeout}; {said}"
+            return f"{short} still waits for {change.status.waiting_for} after {timeout}"
         case Code.TIME_OUT:
-            return f"{short_name(change)} is not {goal.value} after {timeout}; {said}"
+            return f"{short} is not {goal.value} after {timeout}; it is {spoken_phase(change)}"
+        case Code.UNPROVEN:
+            return f"{short} is not proven safe; it is {spoken_phase(change)}"
         case _:
-            return f"{short_name(change)} is {change.status.phase!s}; {said}"
+            return f"{short} is {spoken_phase(change)}"

@@ -10,7 +10,7 @@ from . import messages
 from .seen import Seen, SeenSet, change_name
 from .status import write_status
 from .times import timestamp, unix
-from .writes import CreateChange, Emit, Outcome, PatchReplicaSet, Write, add, annotation, remove, test
+from .writes import CreateChange, Emit, Op, Outcome, PatchReplicaSet, Write, add, annotation, remove, test
 
 KNOWN_GOOD_COUNT = 3
 KNOWN_GOOD_SECONDS = 30 * 86400
@@ -21,9 +21,16 @@ def new_attempt(seen: Seen) -> Outcome | None:
     if not seen.attempt or seen.hold.startswith(names.ABORTED) or seen.change is not None:
         return None
     change = make_change(seen, seen.attempt)
-    writes: list[Write] = [CreateChange(change)]
-    writes += [Emit("Warning", "MalformedClaim", p.sentence) for p in seen.assessment.problems]
-    return Outcome("new-template", writes=(*writes, *supersede(seen, change.metadata.name)), requeue=0)
+    problems = (Emit("Warning", "MalformedClaim", p.sentence) for p in seen.assessment.problems)
+    return Outcome("new-template", writes=(CreateChange(change), *problems), requeue=0)
+
+
+def outdated(seen: Seen) -> Outcome | None:
+    """Older attempts end, and their ReplicaSets are locked as soon as Argo has left them."""
+    if not seen.attempt:
+        return None
+    writes = (*supersede(seen, seen.attempt), *_lock_left_sets(seen))
+    return Outcome("older-attempts-end", writes=writes, requeue=0) if writes else None
 
 
 def make_change(seen: Seen, attempt: str) -> Change:
@@ -54,40 +61,54 @@ def make_change(seen: Seen, attempt: str) -> Change:
     )
 
 
-def supersede(seen: Seen, by: str) -> tuple[Write, ...]:
-    """Older live Changes of this Rollout end; their ReplicaSets are locked, as they carry a released hold value."""
-    writes: list[Write] = []
-    for change in seen.changes:
-        if (
-            change.metadata.name == by
-            or change.status.phase.final
-            or change.spec.rollout.uid != seen.rollout.metadata.uid
-        ):
-            continue
-        message = messages.superseded(change, by)
-        writes += write_status(
-            change, seen.now, phase=Phase.SUPERSEDED, reason="NewTemplate", waiting_for="", message=message
+def supersede(seen: Seen, attempt: str) -> tuple[Write, ...]:
+    """Live Changes of this Rollout's earlier attempts end; of a later one the reader's cache only does not know yet."""
+    uid, number = seen.rollout.metadata.uid, _number(attempt)
+    older = [
+        change
+        for change in seen.changes
+        if change.spec.rollout.uid == uid
+        and change.spec.rollout.attempt != attempt
+        and _number(change.spec.rollout.attempt) <= number
+        and not change.status.phase.final
+    ]
+    return tuple(
+        write
+        for change in older
+        for write in write_status(
+            change,
+            seen.now,
+            phase=Phase.SUPERSEDED,
+            reason="NewTemplate",
+            waiting_for="",
+            message=messages.superseded(change),
         )
-        writes += lock_set(seen, change.spec.rollout.attempt)
-    return tuple(writes)
+    )
 
 
-def lock_set(seen: Seen, attempt: str) -> tuple[PatchReplicaSet, ...]:
-    """Takes the released value off the ReplicaSet of an ended attempt that is not the current one."""
+def _number(attempt: str) -> int:
+    return int(attempt.removeprefix("o"))
+
+
+def _lock_left_sets(seen: Seen) -> tuple[PatchReplicaSet, ...]:
+    """Takes the released value off the ReplicaSets of earlier attempts, but for what serves or is known good."""
+    in_use = (seen.rollout.status.stable_rs, seen.rollout.status.current_pod_hash)
     return tuple(
         PatchReplicaSet(
             s.name,
             (
                 test(annotation(names.HOLD), s.hold),
-                add(annotation(names.HOLD), names.ABORTED + attempt),
+                add(annotation(names.HOLD), names.ABORTED + names.attempt_of(s.hold)),
             ),
         )
         for s in seen.sets
-        if s.hold == names.RELEASED + attempt
-        and s.known_good is None
-        and s.pod_hash != seen.rollout.status.stable_rs
-        and s.pod_hash != seen.rollout.status.current_pod_hash
+        if s.known_good is None and s.pod_hash not in in_use and _released_before(s, int(seen.attempt))
     )
+
+
+def _released_before(s: SeenSet, attempt: int) -> bool:
+    number = names.attempt_of(s.hold)
+    return s.hold.startswith(names.RELEASED) and number.isascii() and number.isdigit() and int(number) < attempt
 
 
 def is_known_good(seen: Seen) -> bool:
@@ -96,9 +117,15 @@ def is_known_good(seen: Seen) -> bool:
     return seen.digest in {s.digest for s in good_sets(seen)} or (stable is not None and stable.digest == seen.digest)
 
 
+def is_revoked(seen: Seen, digest: str) -> bool:
+    """Exactly this template was rolled back, and nobody has approved it knowingly since."""
+    return any(c.status.quarantine.active and c.spec.template_digest == digest for c in seen.changes)
+
+
 def good_sets(seen: Seen) -> tuple[SeenSet, ...]:
-    """The ReplicaSets that count as known good: the latest three marks, none older than 30 days."""
-    marked = sorted((s for s in seen.sets if s.known_good is not None), key=lambda s: s.known_good or "", reverse=True)
+    """The ReplicaSets that count as known good: the latest three marks, none older than 30 days, none revoked."""
+    marks = (s for s in seen.sets if s.known_good is not None and not is_revoked(seen, s.digest))
+    marked = sorted(marks, key=lambda s: s.known_good or "", reverse=True)
     fresh = [s for s in marked if seen.now - _marked_at(s) <= KNOWN_GOOD_SECONDS]
     return tuple(fresh[:KNOWN_GOOD_COUNT])
 
@@ -114,17 +141,15 @@ def seed_known_good(seen: Seen) -> Outcome | None:
     """Marks the stable ReplicaSet (and, in a newly enforced namespace, the two before it) and unmarks stale ones."""
     status = seen.rollout.status
     stable = seen.stable_set
-    if stable is None or status.abort or status.stable_rs != status.current_pod_hash or status.phase != "Healthy":
+    if stable is None or status.abort or not seen.runs_stable or status.phase != "Healthy":
+        return None
+    if is_revoked(seen, stable.digest):
         return None
     wanted = [stable]
     if not any(s.known_good is not None for s in seen.sets):
         older = [s for s in seen.sets if s.revision < stable.revision and not s.hold]
         wanted += sorted(older, key=lambda s: -s.revision)[: KNOWN_GOOD_COUNT - 1]
-    writes: list[Write] = [
-        PatchReplicaSet(s.name, (*_head(s), add(annotation(names.KNOWN_GOOD), timestamp(seen.now))))
-        for s in wanted
-        if s.known_good is None
-    ]
+    writes: list[Write] = [_mark(s, seen.now) for s in wanted if s.known_good is None]
     if not writes:
         return None
     kept = {s.name for s in (*wanted, *good_sets(seen)[: KNOWN_GOOD_COUNT - 1])}
@@ -133,12 +158,33 @@ def seed_known_good(seen: Seen) -> Outcome | None:
         for s in seen.sets
         if s.known_good is not None and s.name not in kept
     ]
-    return Outcome("mark-known-good", f"r{stable.revision} is known good", tuple(writes))
+    return Outcome("mark-known-good", f"r{stable.revision} is known good", tuple(writes), critical=True)
 
 
-def _head(s: SeenSet) -> tuple[dict[str, object], ...]:
+def mark_stable(seen: Seen) -> tuple[PatchReplicaSet, ...]:
+    """Before anything new runs, what serves now is marked: the return to it must never need the operator."""
+    stable = seen.stable_set
+    if stable is None or stable.known_good is not None or stable.ready == 0 or is_revoked(seen, stable.digest):
+        return ()
+    return (_mark(stable, seen.now),)
+
+
+def unmark_current(seen: Seen) -> tuple[PatchReplicaSet, ...]:
+    """A rolled-back revision is not known good any more, whatever it was before."""
+    current = seen.current_set
+    if current is None or current.known_good is None:
+        return ()
+    mark = annotation(names.KNOWN_GOOD)
+    return (PatchReplicaSet(current.name, (test(mark, current.known_good), remove(mark))),)
+
+
+def _mark(s: SeenSet, now: float) -> PatchReplicaSet:
     """An annotations map always stands on a ReplicaSet of Argo's: it carries the revision."""
-    return (test(annotation(names.ARGO_REVISION), str(s.revision)),)
+    ops: tuple[Op, ...] = (
+        test(annotation(names.ARGO_REVISION), str(s.revision)),
+        add(annotation(names.KNOWN_GOOD), timestamp(now)),
+    )
+    return PatchReplicaSet(s.name, ops)
 
 
 def revision_of(seen: Seen) -> int:

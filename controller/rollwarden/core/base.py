@@ -11,6 +11,7 @@ from ..api.argo import Rollout
 from ..api.change import Base, Change
 from .plan import is_endless_pause, without_endless_pauses
 
+FIRST_HOLD = f"{names.HELD}0"
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 Steps = tuple[dict[str, Any], ...] | None
 
@@ -48,10 +49,11 @@ def without_barrier(rollout: Rollout) -> Steps:
 
 
 def is_barred(rollout: Rollout) -> bool:
-    """Held, with ``setWeight: 0`` and an endless pause in front."""
+    """Held, with ``setWeight: 0`` and an endless pause in front; before a first revision admission puts none."""
     canary = rollout.spec.strategy.canary
     steps = (canary.steps if canary else None) or ()
-    held = rollout.metadata.annotations.get(names.HOLD, "").startswith(names.HELD)
+    hold = rollout.metadata.annotations.get(names.HOLD, "")
+    held = hold.startswith(names.HELD) and hold != FIRST_HOLD
     return held and len(steps) >= 2 and steps[0].get("setWeight") == 0 and is_endless_pause(steps[1])
 
 

@@ -121,10 +121,20 @@ def unproven(seen: Seen, revision: int, requests: int, needed: int, weight: int,
     )
 
 
-def superseded(change: Change, by: str) -> str:
+def superseded(change: Change) -> str:
     approvers = ", ".join(a.user for a in change.status.approvals)
     lost = f" The approval of {approvers} does not cover the new template." if approvers else ""
-    return f"{change.metadata.name} was superseded by {by}; traffic is back on stable.{lost}"
+    revision = f" r{change.status.revision}" if change.status.revision else ""
+    name = change.spec.rollout.name
+    return f'"{name}"{revision} was superseded by a newer template; traffic stays on or returns to stable.{lost}'
+
+
+def strayed(seen: Seen) -> str:
+    return (
+        f'rollout "{seen.rollout.metadata.name}" is held at 0 new pods: its template was changed while its namespace '
+        f"was not enforced, so nobody has approved what stands there now. {stays(seen)}; write the template again, "
+        "with any new annotation in it, to have it judged."
+    )
 
 
 def break_glass(name: str, user: str, reason: str, at: str, due: str) -> str:

@@ -36,7 +36,7 @@ def new_template(seen: Seen) -> Outcome | None:
         return None
     made = make_change(seen, f"o{seen.rollout.metadata.generation}")
     message = would_have(seen)
-    writes: list[Write] = [CreateChange(made), *supersede(seen, made.metadata.name)]
+    writes: list[Write] = [*supersede(seen, made.spec.rollout.attempt), CreateChange(made)]
     writes += [Emit("Warning", "MalformedClaim", p.sentence) for p in seen.assessment.problems]
     writes.append(Emit("Normal", "Observed", message))
     return Outcome("observed", message, tuple(writes), requeue=0)

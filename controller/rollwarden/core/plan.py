@@ -105,7 +105,7 @@ def _gated_plan(steps: Sequence[Step], pace: Pace, ground: Ground, owner_start: 
 def _owner_step(draft: _Draft, step: Step, pace: Pace) -> None:
     target = step.get("setWeight")
     if isinstance(target, int):
-        if target != draft.weight:
+        if target > draft.weight:  # a lower weight never waits for proof
             _gate(draft, target, pace)
         draft.weight = target
         draft.gate_due = 0 < target < 100
@@ -217,9 +217,9 @@ def _with_estimates(gates: Sequence[PlannedGate], pace: Pace, ground: Ground) ->
 
 
 def is_endless_pause(step: Step) -> bool:
-    """A pause that only a promotion ends."""
+    """A pause that only a promotion ends; one of no seconds ends by itself."""
     pause = step.get("pause")
-    return isinstance(pause, Mapping) and not pause.get("duration")
+    return isinstance(pause, Mapping) and pause.get("duration") is None
 
 
 def without_endless_pauses(steps: Sequence[Step]) -> tuple[dict[str, Any], ...]:

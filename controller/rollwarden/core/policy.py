@@ -100,7 +100,7 @@ def author_level(c: Classification) -> Level:
 
 
 def strictest(parts: Iterable[Requirements], floors: Iterable[Requirements] = ()) -> Requirements:
-    """The join: commutative, associative, and never less than any part."""
+    """The join: commutative, associative, idempotent, and never less than any part."""
     every = [*parts, *floors]
     joined = Requirements()
     for one in every:
@@ -122,9 +122,9 @@ def join(a: Requirements, b: Requirements) -> Requirements:
         human_adopter=a.human_adopter or b.human_adopter,
         gated=a.gated or b.gated,
         pace=join_pace(a.pace, b.pace),
-        denials=tuple(dict.fromkeys((*a.denials, *b.denials))),
+        denials=tuple(sorted({*a.denials, *b.denials}, key=lambda denial: (denial.rule, denial.message))),
         objective_floor=max(a.objective_floor, b.objective_floor, key=lambda text: (float(text or 0), text)),
-        required_indicators=tuple(dict.fromkeys((*a.required_indicators, *b.required_indicators))),
+        required_indicators=tuple(sorted({*a.required_indicators, *b.required_indicators}, key=str)),
     )
 
 
@@ -133,7 +133,7 @@ def join_pace(a: Pace, b: Pace) -> Pace:
     if Pace() in (a, b):
         return b if a == Pace() else a
     return Pace(
-        profiles=tuple(dict.fromkeys((*a.profiles, *b.profiles))),
+        profiles=tuple(sorted({*a.profiles, *b.profiles})),
         weights=tuple(sorted({*a.weights, *b.weights})),
         min_soak=max(a.min_soak, b.min_soak),
         max_step=max(a.max_step, b.max_step),

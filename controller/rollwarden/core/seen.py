@@ -96,7 +96,9 @@ class Seen:
 
     @property
     def attempt(self) -> str:
-        return names.attempt_of(self.hold)
+        """The attempt that the hold value names; empty where it has no form that admission writes."""
+        attempt = names.attempt_of(self.hold)
+        return attempt if attempt.isascii() and attempt.isdigit() else ""
 
     @property
     def submitter(self) -> str:
@@ -132,10 +134,35 @@ class Seen:
         return caught_up and current is not None and current.hold == self.hold and bool(self.hold)
 
     @property
-    def promoted(self) -> bool:
-        """Argo has finished: the current revision is stable and healthy."""
+    def this_revision(self) -> bool:
+        """What Argo's status says is about this attempt: the current ReplicaSet carries its hold value."""
+        current = self.current_set
+        return current is not None and current.hold == self.hold
+
+    @property
+    def runs_stable(self) -> bool:
+        """The current revision is the stable one, so there is nothing to abort and nothing to return to."""
         status = self.rollout.status
-        return self.settled and status.stable_rs == status.current_pod_hash and status.phase == "Healthy"
+        return bool(status.stable_rs) and status.stable_rs == status.current_pod_hash
+
+    @property
+    def promoted(self) -> bool:
+        """Argo has finished: the current revision is stable and healthy; an abort that came too late means nothing."""
+        status, current = self.rollout.status, self.current_set
+        if not self.settled or not self.runs_stable:
+            return False
+        return status.phase == "Healthy" or (status.abort and current is not None and current.ready > 0)
+
+    @property
+    def strayed(self) -> bool:
+        """The template is not the one the Change is about: it was written where admission did not see it.
+
+        The generation tells that from a digest that only an earlier version made in another way.
+        """
+        change = self.change
+        if change is None or change.spec.template_digest == self.digest:
+            return False
+        return self.rollout.metadata.generation - 1 > int(self.attempt)
 
     @property
     def is_blue_green(self) -> bool:

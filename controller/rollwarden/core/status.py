@@ -13,9 +13,17 @@ from .times import timestamp
 from .writes import WriteChangeStatus
 
 
+MAX_MESSAGE = 2048
+MAX_WAITING_FOR = 1024
+"""Lengths that the Change's schema takes; Argo's own messages have none."""
+
+
 def write_status(change: Change, now: float, **updates: Any) -> tuple[WriteChangeStatus, ...]:
     """The write that brings the status to ``updates``; none when nothing would change."""
     wanted = msgspec.structs.replace(change.status, **updates)
+    wanted = msgspec.structs.replace(
+        wanted, message=wanted.message[:MAX_MESSAGE], waiting_for=wanted.waiting_for[:MAX_WAITING_FOR]
+    )
     if wanted.phase.final and wanted.finished_at is None:
         wanted = msgspec.structs.replace(wanted, finished_at=timestamp(now))
     wanted = msgspec.structs.replace(wanted, conditions=_conditions(change.status, wanted, now))
@@ -50,7 +58,7 @@ def _facts(s: ChangeStatus) -> list[tuple[str, str, str, str]]:
     if approved:
         facts.append(("Released", "True", "Released", ""))
     if s.verdict is not None and s.verdict.result is VerdictResult.ROLLBACK:
-        facts.append(("Safe", "False", s.verdict.reason, s.verdict.message))
+        facts.append(("Safe", "False", s.verdict.reason or "Regression", s.verdict.message))
     elif s.phase is Phase.COMPLETED:
         facts.append(("Safe", "Unknown" if s.unproven else "True", "Unproven" if s.unproven else "Promoted", ""))
     if s.phase is Phase.COMPLETED:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from ..api import names
 from ..api.approval import Approval
@@ -18,7 +17,6 @@ from ..core.digest import images, match_digest, template_digest
 from ..core.observe import observed_change
 from ..core.policy import Place, Policy, decide_policy, in_force
 from ..core.seen import Assessment, Seen, SeenSet
-from ..core.stored import as_written
 from ..kube.client import KubeClient
 from ..kube.errors import NotFound
 from ..kube.informers import ObjectKey
@@ -111,7 +109,7 @@ class Gatherer:
             digest=template_digest(template),
             match_digest=match_digest(template),
             images=images(template),
-            sets=tuple(_seen_set(s, template) for s in raw.sets if _owned(s, rollout)),
+            sets=tuple(_seen_set(s) for s in raw.sets if _owned(s, rollout)),
             changes=raw.changes,
             assessment=assessment,
         )
@@ -160,7 +158,7 @@ def _owned(item: ReplicaSet, rollout: Rollout) -> bool:
     return any(owner.uid == rollout.metadata.uid for owner in item.metadata.owner_references)
 
 
-def _seen_set(item: ReplicaSet, written: dict[str, Any]) -> SeenSet:
+def _seen_set(item: ReplicaSet) -> SeenSet:
     annotations = item.metadata.annotations
     revision = annotations.get(names.ARGO_REVISION, "")
     return SeenSet(
@@ -171,7 +169,7 @@ def _seen_set(item: ReplicaSet, written: dict[str, Any]) -> SeenSet:
         known_good=annotations.get(names.KNOWN_GOOD),
         replicas=item.spec.replicas,
         ready=item.status.ready_replicas,
-        digest=template_digest(as_written(item.spec.template, written)),
+        digest=template_digest(item.spec.template),
     )
 
 
@@ -188,7 +186,7 @@ def _assess(
     subject = Subject(
         annotations=rollout.metadata.annotations,
         template=rollout.spec.template,
-        stable_template=as_written(stable.spec.template, rollout.spec.template) if stable else None,
+        stable_template=stable.spec.template if stable else None,
         labels=rollout.metadata.labels,
         namespace_labels=labels,
         submitter=rollout.metadata.annotations.get(names.SUBMITTED_BY, ""),
