@@ -18,7 +18,7 @@ from e2e.controlplane import ControlPlane
 from e2e.install import install_rollwarden
 from e2e.load import LoadGenerator
 from e2e.operator import OperatorOptions, start_operator
-from e2e.processes import ManagedProcess
+from e2e.processes import ManagedProcess, wait_until_ready
 from e2e.watchdog import start_time
 
 LOGS = Path(__file__).parent.parent / "build" / "e2e"
@@ -41,7 +41,9 @@ def control_plane() -> Iterator[ControlPlane]:
 def operator(control_plane: ControlPlane) -> ManagedProcess:
     """The one operator of all tests that need it, judging every 2 s; it runs until the control plane ends."""
     install_rollwarden(control_plane)
-    return start_operator(control_plane, OperatorOptions(tick=2.0, settle=0.6))
+    started = start_operator(control_plane, OperatorOptions(tick=2.0, settle=0.6))
+    wait_until_ready(started, lambda: '"started"' in started.log_since_start(), 30)
+    return started
 
 
 @pytest.fixture(scope="session")

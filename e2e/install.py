@@ -12,6 +12,7 @@ from pathlib import Path
 
 from e2e.apiclient import MERGE, ApiClient, ApiError, JsonObject
 from e2e.controlplane import ControlPlane
+from e2e.records import approval, change
 
 ROOT = Path(__file__).parent.parent
 PROBE = "rollwarden-probe"
@@ -20,7 +21,6 @@ DRY_RUN = {"dryRun": "All"}
 ROLLOUTS = f"/apis/argoproj.io/v1alpha1/namespaces/{PROBE}/rollouts"
 REPLICASETS = f"/apis/apps/v1/namespaces/{PROBE}/replicasets"
 RECORDS = f"/apis/rollwarden.dev/v1alpha1/namespaces/{PROBE}"
-DIGEST = "sha256:" + "0" * 64
 
 
 @cache
@@ -39,6 +39,8 @@ def install_rollwarden(cp: ControlPlane) -> None:
         cp.api.patch(f"/api/v1/namespaces/{PROBE}", {"metadata": {"labels": {"rollwarden.dev/mode": "enforce"}}})
         _await_policies(cp)
     finally:
+        # the Rollout first: an operator that starts now should not find it in a namespace on its way out
+        cp.api.delete(f"{ROLLOUTS}/probe")
         cp.api.delete(f"/api/v1/namespaces/{PROBE}")
 
 
@@ -119,28 +121,6 @@ def _replicaset(name: str, replicas: int) -> JsonObject:
     }
 
 
-def _change() -> JsonObject:
-    spec = {
-        "rollout": {"name": "probe", "uid": "0", "attempt": "0"},
-        "templateDigest": DIGEST,
-        "matchDigest": DIGEST,
-        "classification": {"origin": "Human"},
-        "decision": {},
-    }
-    return {"apiVersion": "rollwarden.dev/v1alpha1", "kind": "Change", "metadata": {"name": "probe"}, "spec": spec}
-
-
-def _approval() -> JsonObject:
-    spec = {
-        "changeRef": {"name": "probe", "uid": "0"},
-        "templateDigest": DIGEST,
-        "decision": "Approve",
-        "tier": "Senior",
-        "approver": {"user": "somebody-else"},
-    }
-    return {"apiVersion": "rollwarden.dev/v1alpha1", "kind": "Approval", "metadata": {"name": "probe"}, "spec": spec}
-
-
 def _patched(path: str, body: JsonObject) -> Callable[[ControlPlane], JsonObject]:
     return lambda cp: cp.api.request("PATCH", path, body, MERGE, DRY_RUN)
 
@@ -207,12 +187,16 @@ PROBES: dict[str, Callable[[ControlPlane], bool]] = {
         _patched(f"{REPLICASETS}/probe/scale", {"spec": {"replicas": 1}}), "rollwarden-scale-through-the-rollout"
     ),
     # the wildcard is refused after the stamp was found right
-    "rollwarden-guard-approval": _refuses(_created(f"{RECORDS}/approvals", _approval()), "a wildcard is not a tier"),
+    "rollwarden-guard-approval": _refuses(
+        _created(f"{RECORDS}/approvals", approval("probe")), "a wildcard is not a tier"
+    ),
     "rollwarden-guard-approval-annotation": _refuses(
         _patched(f"{ROLLOUTS}/probe", {"metadata": {"annotations": {"approval.rollwarden.dev/nobody": "x"}}}),
         "names no tier",
     ),
-    "rollwarden-keep-changes": _refuses(_created(f"{RECORDS}/changes", _change()), "written by the operator only"),
+    "rollwarden-keep-changes": _refuses(
+        _created(f"{RECORDS}/changes", change("probe")), "written by the operator only"
+    ),
     "rollwarden-announce-hold": _warns,
     "rollwarden-guard-mode": _refuses(
         _patched(f"/api/v1/namespaces/{PROBE}", {"metadata": {"labels": {"rollwarden.dev/mode": "off"}}}), "verb loosen"

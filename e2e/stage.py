@@ -174,7 +174,10 @@ class Stage:
     # -- requests -----------------------------------------------------------------------------------------------
 
     def client(self, user: str = ADMIN) -> ApiClient:
-        return self._clients.setdefault(user, self.cp.access.client(user))
+        """A client that acts as ``user``, or as a service account that ``service_account`` was called for."""
+        if user not in self._clients:
+            self._clients[user] = self.cp.access.client(user)
+        return self._clients[user]
 
     def service_account(self, namespace: str, name: str) -> ApiClient:
         """A client with a real token of a service account."""
@@ -249,10 +252,11 @@ class Stage:
     def sets(self, name: str) -> dict[str, JsonObject]:
         """The ReplicaSets of a Rollout by pod-template hash."""
         listed = self.client().get(self.set_path())["items"]
+        labelled = [(s, s["metadata"].get("labels", {})) for s in listed]
         return {
-            s["metadata"]["labels"]["rollouts-pod-template-hash"]: s
-            for s in listed
-            if s["metadata"]["labels"].get("app") == name and "rollouts-pod-template-hash" in s["metadata"]["labels"]
+            labels["rollouts-pod-template-hash"]: s
+            for s, labels in labelled
+            if labels.get("app") == name and "rollouts-pod-template-hash" in labels
         }
 
     def size(self, name: str, hash_: str) -> int:

@@ -1,6 +1,6 @@
-"""Holding, keeping and breaking glass, on the real API server and Argo's real controller, with no operator running.
+"""Holding and keeping, on the real API server and Argo's real controller, with no operator running.
 
-What is refused to whom is in ``test_admission_guards.py``.
+What is refused to whom is in ``test_admission_guards.py``, break-glass in ``test_admission_break_glass.py``.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from typing import Any
 
 import pytest
 
@@ -20,7 +19,6 @@ from e2e.stage import (
     BARRIER,
     CI,
     HOLD,
-    ON_CALL,
     PREFIX,
     Stage,
     annotations_of,
@@ -81,9 +79,6 @@ def _manifests() -> list[JsonObject]:
         rollout("reapplied-csa", strategy=canary(*STEPS), replicas=4),
         rollout("windowed", strategy=canary(*STEPS), rollbackWindow={"revisions": 3}),
         rollout("aborted", strategy=canary(*STEPS)),
-        rollout("glass-template", strategy=canary(*STEPS)),
-        rollout("glass-held", strategy=canary({"setWeight": 50}, {"pause": {"duration": "1s"}})),
-        rollout("glass-plan", strategy=canary({"setWeight": 50})),
         rollout("colours", strategy=BLUE_GREEN, replicas=3),
         _borrowing_rollout(),
     ]
@@ -372,64 +367,3 @@ def test_a_blue_green_preview_is_held_while_active_scales(stage: Stage) -> None:
     assert stage.peak(name, stable, mark) == 0
     stage.release(name, None)
     assert stage.healthy(name)["status"]["stableRS"] != stable
-
-
-# -- break-glass, no operator ---------------------------------------------------------------------------------------
-
-
-def test_break_glass_with_a_new_template_runs_at_once(stage: Stage) -> None:
-    name = "glass-template"
-    stage.new_template(name, "v2")
-    generation = stage.live(name)["metadata"]["generation"]
-    fix: dict[str, Any] = {"metadata": {"annotations": {PREFIX + "break-glass": "pool exhaustion, INC-812"}}}
-    live = stage.merge(name, merged(fix, {"spec": {"template": pods(name, "fix")}}), ON_CALL)
-    assert steps_of(live) == STEPS, "the predecessor's barrier is gone"
-    stamped = annotations_of(live)
-    assert stamped[HOLD] == f"released-{generation}"
-    assert stamped[PREFIX + "break-glass-by"] == stamped[PREFIX + "submitted-by"] == ON_CALL
-    fixed = str(stage.settled(name)["status"]["currentPodHash"])
-    stage.wait("its pods", lambda: stage.size(name, fixed) == 1)
-
-    live = stage.new_template(name, "v4", user=ON_CALL)
-    assert steps_of(live) == BARRIER + STEPS, "the reason counts once: it stays in the manifest"
-    assert PREFIX + "break-glass-by" not in annotations_of(live)
-    assert hold_of(live).startswith("held-")
-
-
-def test_break_glass_releases_what_is_held(stage: Stage) -> None:
-    name = "glass-held"
-    server_side_apply(stage, rollout(name, "v2", canary({"setWeight": 50}, {"pause": {"duration": "1s"}})))
-    attempt = hold_of(stage.live(name)).removeprefix("held-")
-    stage.settled(name)
-    done = stage.cp.kubectl(
-        *("annotate", "rollout", name, "-n", stage.namespace, f"{PREFIX}break-glass=INC-813"), user=ON_CALL
-    )
-    assert done.ok, done.err
-    live = stage.live(name)
-    assert steps_of(live) == [{"setWeight": 50}, {"pause": {"duration": "1s"}}]
-    assert hold_of(live) == f"released-{attempt}"
-    assert annotations_of(live)[PREFIX + "break-glass-by"] == ON_CALL
-    stage.healthy(name)
-
-
-def test_break_glass_over_a_live_plan_takes_the_gates_out(stage: Stage) -> None:
-    name = "glass-plan"
-    stage.new_template(name, "v2")
-    attempt = hold_of(stage.live(name)).removeprefix("held-")
-    stage.release(name, [*PLAN, {"pause": {"duration": "1s"}}])
-    canary_hash = str(stage.settled(name)["status"]["currentPodHash"])
-    stage.wait("the first gate", lambda: stage.size(name, canary_hash) == 1)
-    live = stage.annotate(name, user=ON_CALL, break_glass="INC-814")
-    assert steps_of(live) == [{"setWeight": 25}, {"setWeight": 50}, {"pause": {"duration": "1s"}}]
-    assert hold_of(live) == f"released-{attempt}"
-    assert annotations_of(live)[PREFIX + "break-glass-by"] == ON_CALL
-    assert annotations_of(live)[PREFIX + "change"] == "a-change"
-    stage.healthy(name)
-
-
-def test_break_glass_creates_a_rollout_that_runs(stage: Stage) -> None:
-    manifest = merged(rollout("glass-first"), {"metadata": {"annotations": {PREFIX + "break-glass": "INC-815"}}})
-    live = stage.client(ON_CALL).create(stage.path(), manifest)
-    assert hold_of(live) == "released-0"
-    assert annotations_of(live)[PREFIX + "break-glass-by"] == ON_CALL
-    stage.healthy("glass-first")

@@ -8,9 +8,11 @@ from functools import partial
 
 import pytest
 
+from e2e import records
 from e2e.apiclient import ApiClient, ApiError, JsonObject
 from e2e.controlplane import ControlPlane
 from e2e.install import install_rollwarden
+from e2e.records import DIGEST, change
 from e2e.stage import (
     ADMIN,
     CI,
@@ -25,6 +27,7 @@ from e2e.stage import (
     refusal,
     rollout,
 )
+from rollwarden.api.enums import Tier
 
 pytestmark = pytest.mark.e2e
 
@@ -32,7 +35,6 @@ NAMESPACE = "records"
 RECORDS = f"/apis/rollwarden.dev/v1alpha1/namespaces/{NAMESPACE}"
 APPROVALS = f"{RECORDS}/approvals"
 CHANGES = f"{RECORDS}/changes"
-DIGEST = "sha256:" + "ab" * 32
 UNMANAGED = {"metadata": {"labels": {"argo-rollouts.argoproj.io/controller-instance-id": "nobody"}}}
 WILDCARD = "agent"
 
@@ -66,30 +68,8 @@ def operator(stage: Stage) -> ApiClient:
     return stage.operator
 
 
-def approval(tier: str = "Senior", **metadata: object) -> JsonObject:
-    return {
-        "apiVersion": "rollwarden.dev/v1alpha1",
-        "kind": "Approval",
-        "metadata": {"name": f"a-{next(_numbers)}", **metadata},
-        "spec": {
-            "changeRef": {"name": "shop-1", "uid": "1"},
-            "templateDigest": DIGEST,
-            "decision": "Approve",
-            "tier": tier,
-            "approver": {"user": "somebody-else", "uid": "0", "groups": ["principals"]},
-        },
-    }
-
-
-def change(name: str) -> JsonObject:
-    spec = {
-        "rollout": {"name": "shop", "uid": "1", "attempt": "1"},
-        "templateDigest": DIGEST,
-        "matchDigest": DIGEST,
-        "classification": {"origin": "Human"},
-        "decision": {},
-    }
-    return {"apiVersion": "rollwarden.dev/v1alpha1", "kind": "Change", "metadata": {"name": name}, "spec": spec}
+def approval(tier: Tier = Tier.SENIOR) -> JsonObject:
+    return records.approval(f"a-{next(_numbers)}", tier)
 
 
 # -- Approvals ------------------------------------------------------------------------------------------------------
@@ -104,21 +84,21 @@ def test_an_approval_speaks_for_who_sent_it(stage: Stage) -> None:
     }
 
 
-@pytest.mark.parametrize("tier", ["Peer", "Senior"])
-def test_a_tier_holds_the_ones_below(stage: Stage, tier: str) -> None:
-    assert stage.client(SENIOR).create(APPROVALS, approval(tier))["spec"]["tier"] == tier
+@pytest.mark.parametrize("tier", [Tier.PEER, Tier.SENIOR], ids=str)
+def test_a_tier_holds_the_ones_below(stage: Stage, tier: Tier) -> None:
+    assert stage.client(SENIOR).create(APPROVALS, approval(tier))["spec"]["tier"] == tier.value
 
 
-UNFIT: dict[str, tuple[Client, str, str]] = {
+UNFIT: dict[str, tuple[Client, Tier, str]] = {
     "somebody without a tier": (
         person(JUNIOR),
-        "Senior",
+        Tier.SENIOR,
         f"{JUNIOR} does not hold tier senior in namespace {NAMESPACE}",
     ),
-    "a senior as principal": (person(SENIOR), "Principal", f"{SENIOR} does not hold tier principal"),
-    "a service account with a tier": (bot, "Senior", "approvals are given by people"),
-    "a wildcard role": (person(WILDCARD), "Senior", "a wildcard is not a tier"),
-    "system:masters": (person(ADMIN), "Senior", "a wildcard is not a tier"),
+    "a senior as principal": (person(SENIOR), Tier.PRINCIPAL, f"{SENIOR} does not hold tier principal"),
+    "a service account with a tier": (bot, Tier.SENIOR, "approvals are given by people"),
+    "a wildcard role": (person(WILDCARD), Tier.SENIOR, "a wildcard is not a tier"),
+    "system:masters": (person(ADMIN), Tier.SENIOR, "a wildcard is not a tier"),
 }
 
 
@@ -171,7 +151,7 @@ def test_an_approval_stays_as_it_was_given(stage: Stage, case: str) -> None:
 
 
 def test_an_approval_is_not_made_to_vanish(stage: Stage) -> None:
-    doomed = approval(ownerReferences=[SOME_OWNER])
+    doomed = merged(approval(), {"metadata": {"ownerReferences": [SOME_OWNER]}})
     assert "only the operator ties an approval" in refusal(lambda: stage.client(SENIOR).create(APPROVALS, doomed))
 
 

@@ -1,4 +1,4 @@
-"""The command line as people run it, against the real API server, Argo and the operator: what it prints, does, exits with.
+"""The command line as people run it, against the real API server, Argo and the operator.
 
 Each scene has a Rollout of its own; all of them play at the same time. Offline commands: ``tests/cli``.
 """
@@ -225,7 +225,7 @@ def aborted_and_retried(desk: Desk) -> None:
     shop.apply(again, JUNIOR)
     shop.waits("doubtful", reason="Quarantined")
     plain = desk.run(SENIOR, "approve", "doubtful")
-    assert (plain.code, "add --quarantined -m" in plain.err) == (1, True)
+    assert (plain.code, "--quarantined -m" in plain.err) == (1, True)
     assert 'add -m "' in desk.run(SENIOR, "retry", "doubtful").err
     assert desk.run(SENIOR, "retry", "doubtful", "-m", "the database is back").code == 0
     assert desk.run(JUNIOR, "wait", "doubtful", "--timeout", "60s").code == 0

@@ -79,7 +79,12 @@ def restored(busy: Busy) -> None:
         "interval": "5s",
         "provider": {"prometheus": {"address": url, "query": "vector(1)"}},
     }
-    template = {"metadata": {"name": "one"}, "spec": {"metrics": [metric]}}
+    template = {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "AnalysisTemplate",
+        "metadata": {"name": "one"},
+        "spec": {"metrics": [metric]},
+    }
     shop.client().create(f"/apis/argoproj.io/v1alpha1/namespaces/{shop.namespace}/analysistemplates", template)
     steps = [{"setWeight": 25}, {"pause": {"duration": "1s"}}, {"setWeight": 50}, {"pause": {"duration": 1}}]
     analysis = {"templates": [{"templateName": "one"}], "startingStep": 2}
@@ -116,7 +121,7 @@ def owner_pause(busy: Busy) -> None:
     change = shop.change("paused")
 
     def told() -> bool:
-        return "the owner's own pause" in str(shop.again(change)["status"].get("waitingFor"))
+        return "the owner's own pause" in str(shop.again(change).get("status", {}).get("waitingFor"))
 
     shop.wait("the Change to name the owner's pause", told, 60)
     time.sleep(8)

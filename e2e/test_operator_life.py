@@ -6,7 +6,7 @@ Each scene has a Rollout of its own; all of them play at the same time. With tra
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
@@ -59,7 +59,7 @@ def revert_in_hold(shop: Shop) -> None:
     held = shop.waits("reverted")
     shop.apply(shop.manifest("reverted", "v1", low()), JUNIOR)
     shop.completed("reverted")
-    assert phase_of(shop.again(held)) == "Superseded"
+    shop.reach(held, "Superseded")
     assert shop.largest("reverted", "v2") == 0
     assert steps_of(shop.healthy("reverted")) == QUICK
 
@@ -72,11 +72,10 @@ def held(shop: Shop) -> None:
     shop.deploy("held")
     shop.apply(shop.manifest("held", "v2", ai("v2")), JUNIOR)
     change = shop.waits("held")
-    live = shop.live("held")
-    assert steps_of(live) == [*BARRIER, *QUICK]
+    assert steps_of(shop.live("held")) == [*BARRIER, *QUICK]
     sentence = change["status"]["message"]
     assert sentence.startswith('rollout "held" is held at 0 new pods: AI-assisted change to a medium service needs 1 s')
-    assert annotations_of(live)["rollwarden.dev/message"] == sentence
+    shop.wait("the message", lambda: annotations_of(shop.live("held")).get("rollwarden.dev/message") == sentence)
     assert change["status"]["waitingFor"] == "1 senior of #shop"
     assert sentence in shop.wait("the Event", lambda: shop.events("ApprovalsMissing"))
     shop.scale("held", 4)
@@ -102,7 +101,7 @@ def who_may_approve(shop: Shop) -> None:
     name = shop.decide(change, PRINCIPAL, changeRef={"name": change["metadata"]["name"], "uid": "another"})
     assert "names another attempt" in shop.answered(name, "OtherAttempt")["message"]
     name = shop.decide(change, PRINCIPAL, changeRef={"name": "nothing", "uid": "another"})
-    assert change["metadata"]["name"] in shop.answered(name, "UnknownChange")["message"]
+    assert 'no Change "nothing" in' in shop.answered(name, "UnknownChange")["message"]
     assert phase_of(shop.again(change)) == "AwaitingApproval"
     name = shop.decide(change, PRINCIPAL)
     shop.reach(change, "Canary")
@@ -240,13 +239,11 @@ def two_at_once(shop: Shop) -> None:
     """Two templates written at the same moment: the last one stands, each attempt has at most one Change."""
     shop.deploy("contested", replicas=1)
     users = (JUNIOR, CI, OTHER_SENIOR, SENIOR)
-    for number in range(3):
-        writes = {
-            f"{user}": _apply_later(shop, shop.manifest("contested", f"w{number}-{i}", ai(f"w{number}-{i}")), user)
-            for i, user in enumerate(users)
-        }
-        played_out = [write() for write in writes.values()]
-        assert any(played_out)
+    with ThreadPoolExecutor(len(users)) as pool:
+        for number in range(3):
+            tags = [f"w{number}-{user[:2]}" for user in users]
+            manifests = [shop.manifest("contested", tag, ai(tag)) for tag in tags]
+            assert any(pool.map(lambda one, user: _applied(shop, one, user), manifests, users))
     final = shop.waits("contested")
     attempts = [c["spec"]["rollout"]["attempt"] for c in shop.changes("contested")]
     assert len(set(attempts)) == len(attempts)
@@ -255,22 +252,15 @@ def two_at_once(shop: Shop) -> None:
     assert steps_of(shop.live("contested")) == [*BARRIER, *QUICK]
 
 
-def _apply_later(shop: Shop, manifest: JsonObject, user: str):  # type: ignore[no-untyped-def]
-    from concurrent.futures import ThreadPoolExecutor
-
-    pool = ThreadPoolExecutor(1)
-    done = pool.submit(shop.apply, manifest, user)
-
-    def result() -> bool:
-        try:
-            done.result()
-        except ApiError as error:
-            if error.code != 409:
-                raise
-            return False
-        return True
-
-    return result
+def _applied(shop: Shop, manifest: JsonObject, user: str) -> bool:
+    """False where the API server says that somebody else was quicker."""
+    try:
+        shop.apply(manifest, user)
+    except ApiError as error:
+        if error.code != 409:
+            raise
+        return False
+    return True
 
 
 SCENES: dict[str, Scene] = {

@@ -30,7 +30,7 @@ from e2e.demo.services import SERVICES
 from e2e.demo.world import World
 from e2e.processes import ProcessFailedError
 
-WARM_UP_SECONDS = 20.0
+WARM_UP_SECONDS = 25.0
 MOST_SECONDS = 360.0
 SIDE_BY_SIDE_SECONDS = 300.0
 QUERIES_SECONDS = 20.0

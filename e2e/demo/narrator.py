@@ -5,6 +5,7 @@ Colours on a terminal, plain text elsewhere; never wider than the terminal, and 
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 import shutil
@@ -23,6 +24,7 @@ from e2e.demo.failure import Scene
 PLAIN_COLUMNS = 100
 MOST_COLUMNS = 120
 MARGIN = 9
+TABLE_HEAD = re.compile(r"[A-Z]+( [A-Z]+)*(\s{2,}[A-Z]+( [A-Z]+)*)+\s*")
 COLOURS = {"a": "green", "b": "cyan", "c": "magenta", "d": "yellow", "e": "red", "f": "blue"}
 
 
@@ -72,16 +74,17 @@ class Narrator:
             self._console.print(table)
 
     def _output(self, lines: Sequence[str]) -> list[str]:
-        if lines and re.fullmatch(r"[A-Z]+( [A-Z]+)*(\s{2,}[A-Z]+( [A-Z]+)*)+\s*", lines[0]):
-            most = self.width - MARGIN - 2
-            return [f"  {line if len(line) <= most else line[: most - 1] + '…'}" for line in _squeezed(lines)]
-        return [one for line in lines for one in self._wrapped(line.rstrip(), "    ", "  ")]
+        table = list(itertools.takewhile(str.strip, lines)) if lines and TABLE_HEAD.fullmatch(lines[0]) else []
+        most = self.width - MARGIN - 2
+        cut = [line if len(line) <= most else f"{line[: most - 1]}…" for line in _squeezed(table)]
+        rest = [one for line in lines[len(table) :] for one in self._wrapped(line.rstrip(), "    ", "  ")]
+        return [f"  {line}" for line in cut] + rest
 
     def _wrapped(self, text: str, hanging: str = "", indent: str = "") -> list[str]:
         # a line of a table keeps its spaces; only what is too long is folded
         width = self.width - MARGIN
         if len(indent + text) <= width:
-            return [indent + text]
+            return [(indent + text).rstrip()]
         return textwrap.wrap(
             text,
             width,
@@ -108,6 +111,8 @@ class Narrator:
 
 def _squeezed(lines: Sequence[str]) -> list[str]:
     """A table as kubectl prints it, its columns two spaces apart and no wider than what stands in them."""
+    if not lines:
+        return []
     starts = [match.start() for match in re.finditer(r"(?<=\s\s)\S|^\S", lines[0])]
     ends = [*starts[1:], None]
     rows = [[line[a:b].strip() for a, b in zip(starts, ends, strict=True)] for line in lines]

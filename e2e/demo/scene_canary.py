@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import time
+from itertools import pairwise
 
 from e2e.apiclient import JsonObject
 from e2e.demo.failure import must
-from e2e.demo.services import API_VERSION, BAKE_SECONDS, CHECKOUT, COLD_PHI, JUNIOR, MESSAGE, SENIOR
+from e2e.demo.services import API_VERSION, BAKE_SECONDS, CHECKOUT, COLD_PHI, JUNIOR, SENIOR
 from e2e.demo.world import Stage, World, attempt_of
+from rollwarden.core.presets import PRESETS
 from rollwarden.core.times import spoken, unix
 from rollwarden.judge import Dispersion, IndicatorSpec, estimate_gate, freeze, tighten
 
 VERSION = "1.1.0"
 SCALED = 6
+AFTER_OTHERS_SECONDS = 4.0
 AUTOSCALER = "horizontal-pod-autoscaler"
 
 
 def play(world: World) -> None:
+    time.sleep(AFTER_OTHERS_SECONDS)  # one story begins after the other
     stage = Stage(world, "b", CHECKOUT)
     stage.say(
         f"Jun, a junior, ships checkout {VERSION}: Copilot wrote part of it, and checkout is critical. "
@@ -30,7 +34,7 @@ def play(world: World) -> None:
     held_after = time.time() - began
     canary = _held_hash(stage, stable)
     stage.kubectl(JUNIOR, "get", "changes")
-    stage.say(str(stage.live()["metadata"]["annotations"].get(MESSAGE, "")), "yellow")
+    stage.say(change["status"]["message"], "yellow")
     _scale_while_held(stage, stable, canary)
     _refused(stage, change)
     _approved(stage, change)
@@ -119,16 +123,17 @@ def _say_what_slo_costs(stage: Stage) -> None:
         tick_seconds=15,
         canary_pods=1,
     )
+    ladder = next(profile.weights for profile in PRESETS["Memo"].profiles if profile.name == "careful")
     gates = [
-        estimate_gate(parameters, weight=now, next_weight=then, rps=100, stable_rates={})
-        for now, then in ((0.33, 0.5), (0.5, 1.0))
+        estimate_gate(parameters, weight=now / 100, next_weight=then / 100, rps=100, stable_rates={})
+        for now, then in pairwise((*ladder, 100))
     ]
     seconds = sum(gate.seconds for gate in gates if gate is not None)
     must(None not in gates and seconds > 0, "the judge could not say how long the gates take at SLO 99.9 and 100 rps")
     stage.say(
         f"Proof costs requests, not time: at this objective of {CHECKOUT.objective:g} % and {CHECKOUT.rps:g} requests "
-        f"a second two gates take about two minutes. At an SLO of 99.9 % and 100 requests a second the same two would "
-        f"take {spoken(seconds)}.",
+        "a second two gates take about two minutes. At an SLO of 99.9 % and 100 requests a second, on the shipped "
+        f"ladder of {', '.join(map(str, ladder))} %, they would take {spoken(seconds)}.",
         "dim",
     )
     stage.note(gates_at_slo_999_and_100_rps_seconds=round(seconds))

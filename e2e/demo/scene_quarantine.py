@@ -65,7 +65,7 @@ def _after_revert(stage: Stage, stable: str) -> int:
     stage.apply(CI, scene_rollback.manifest(), "ledger.yaml", quiet=True)
     _quarantined(stage, generation)
     peak = _peak(stage, stable, mark)
-    stage.kubectl(CI, "get", "changes")
+    stage.rollwarden(CI, "status")
     return peak
 
 

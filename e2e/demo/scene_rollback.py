@@ -7,7 +7,7 @@ import time
 
 from e2e.apiclient import JsonObject
 from e2e.demo.failure import must
-from e2e.demo.services import AGENT, JUNIOR, LEDGER, MESSAGE, SENIOR
+from e2e.demo.services import AGENT, JUNIOR, LEDGER, SENIOR
 from e2e.demo.world import Stage, World, attempt_of
 from e2e.load import PodCount
 from e2e.operator import DEFAULTS
@@ -16,7 +16,7 @@ from rollwarden.core.times import unix
 VERSION = "1.1.0"
 ERROR_PERCENT = 3
 SECONDS = 200.0
-AFTER_OTHERS_SECONDS = 8.0
+AFTER_OTHERS_SECONDS = 12.0
 
 
 def manifest(pod_annotations: dict[str, str] | None = None) -> JsonObject:
@@ -35,7 +35,7 @@ def play(world: World) -> None:
     )
     stage.apply(AGENT, manifest(), "ledger.yaml", quiet=True)
     change = stage.wait_for_change(VERSION, "AwaitingApproval")
-    stage.say(str(stage.live()["metadata"]["annotations"].get(MESSAGE, "")), "yellow")
+    stage.say(change["status"]["message"], "yellow")
     name = change["metadata"]["name"]
     done = stage.rollwarden(SENIOR, "approve", name, "-m", "looks fine to me", quiet=True)
     must(done.ok, f"the senior's approval was not accepted: {done.err.strip()}")

@@ -83,7 +83,7 @@ class Service:
             "metadata": {"name": self.name, "namespace": self.name},
             "spec": {
                 "criticality": self.criticality,
-                "contact": "@payments-seniors",
+                "contact": "@payments",
                 "indicators": [{"name": "errors", "type": "Errors", "objective": objective}],
             },
         }

@@ -42,8 +42,8 @@ TRAFFIC = {
     "a counter reset": ((tick(1, (100, 9)), tick(2, (130, 9)), tick(3, (30, 3))), Traffic(2, 0.05, 1, 30)),
     "a gap is bridged": ((tick(1, (0, 0)), gap(2), tick(3, (30, 0))), Traffic(1, 0, 1, 30, (DOWN,))),
     "idle": ((tick(1, (5, 0)), tick(2, (5, 0))), Traffic(0, None, 1, 15)),
-    "no pods": ((empty(1), empty(2)), Traffic(None, None, 0, 15, (NOTHING,))),
-    "pods came in the middle": ((empty(1), tick(2, (30, 0))), Traffic(2, 0, 1, 15)),
+    "no pods": ((empty(1), empty(2)), Traffic(None, None, 0, 0, (NOTHING,))),
+    "pods came in the middle": ((empty(1), tick(2, (30, 0)), tick(3, (60, 0))), Traffic(2, 0, 1, 15)),
     "no answer": ((gap(1), gap(2)), Traffic(None, None, 0, 0, (DOWN,))),
     "nothing asked": ((), Traffic(None, None, 0, 0)),
 }

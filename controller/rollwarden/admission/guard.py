@@ -113,7 +113,7 @@ def _annotation_rules() -> tuple[Rule, ...]:
 
 
 def _hold_rules() -> tuple[Rule, ...]:
-    strategy = "spec.?strategy.?canary.hasValue()"
+    strategy, analysis = "spec.?strategy.?canary.hasValue()", "spec.?strategy.?canary.?analysis"
     return (
         Rule(
             "variables.operator || !variables.newRevision"
@@ -137,6 +137,14 @@ def _hold_rules() -> tuple[Rule, ...]:
             _says(
                 "{rollout} is held: the first two steps (setWeight 0, pause) stay until it is released;"
                 " your own steps come back then: " + HELP
+            ),
+        ),
+        Rule(
+            "variables.operator || variables.newRevision || variables.breakGlass || !variables.governed"
+            f" || variables.steps == variables.oldSteps && object.{analysis} == oldObject.{analysis}",
+            _says(
+                "steps and analysis of {rollout} stay while a revision is held or under way, and after a rollback;"
+                " your own come back with its end: " + HELP
             ),
         ),
         Rule(

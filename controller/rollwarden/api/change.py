@@ -78,7 +78,7 @@ class Classification(Model, frozen=True, kw_only=True):
     authors: Annotated[tuple[Author, ...], Meta(max_length=64)] = ()
     agent_submitter: bool = False
     human_adopter: User | None = None
-    criticality: Criticality = Criticality.MEDIUM
+    criticality: Criticality
     criticality_from: Text = ""
     touches: Annotated[tuple[Touch, ...], Meta(max_length=12)] = ()
     areas: Names = ()

@@ -155,10 +155,8 @@ def _check(cluster: Cluster, change: Change, wish: Wish, *, only_low: bool) -> N
     if wish.decision is Decision.REJECT:
         return
     if status.reason == QUARANTINED and not wish.quarantined:
-        raise CommandError(
-            f"{name} carries a template that was rolled back ({status.message or 'quarantined'}); "
-            'to approve it knowingly add --quarantined -m "why"'
-        )
+        why = status.message or 'this template was rolled back; to approve it knowingly add --quarantined -m "why"'
+        raise CommandError(f"{name} is quarantined: {why}")
     if only_low and status.reason != QUARANTINED:
         raise CommandError(
             f"{name} is not held for a rollback ({spoken_phase(change)}), so there is nothing to retry; "
@@ -290,7 +288,7 @@ def _await_answer(cluster: Cluster, approval: Approval) -> Condition | None:
 
 
 def _result(cluster: Cluster, change: Change, wish: Wish, created: Approval, answer: Condition | None) -> Given:
-    live = cluster.client.get(CHANGES, change.metadata.name, namespace=cluster.namespace, type=Change)
+    live = _await_effect(cluster, change, created, answer)
     counted = None if answer is None else answer.status == "True"
     # A rejection that took effect ends the change, and the operator may say of it that it came to a finished one.
     if wish.decision is Decision.REJECT and live.status.phase in _ENDED_BY_REJECTION and is_live(change):
@@ -298,6 +296,19 @@ def _result(cluster: Cluster, change: Change, wish: Wish, created: Approval, ans
     message = _spoken_result(cluster, live, wish, counted, answer)
     reason = answer.reason if answer else ""
     return Given(live, created.metadata.name, created.spec.tier, counted, reason, message)
+
+
+def _await_effect(cluster: Cluster, change: Change, created: Approval, answer: Condition | None) -> Change:
+    """The change once a decision that counts shows in it, or as it is after a few seconds: the operator answers the
+    approval and moves the change in two writes."""
+    deadline = time.monotonic() + ANSWER_SECONDS
+    while True:
+        live = cluster.client.get(CHANGES, change.metadata.name, namespace=cluster.namespace, type=Change)
+        shown = any(one.ref == created.metadata.name for one in live.status.approvals)
+        moved = live.status.phase is not change.status.phase
+        if answer is None or answer.status != "True" or shown or moved or time.monotonic() >= deadline:
+            return live
+        time.sleep(POLL_SECONDS)
 
 
 def _spoken_result(cluster: Cluster, live: Change, wish: Wish, counted: bool | None, answer: Condition | None) -> str:

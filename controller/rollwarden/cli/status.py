@@ -171,12 +171,8 @@ def _verdict_rows(verdict: Verdict) -> list[tuple[str, RenderableType]]:
     rows: list[tuple[str, RenderableType]] = [("result", f"{verdict.result}, {verdict.reason}")]
     if verdict.message:
         rows.append(("why", verdict.message))
-    if verdict.canary_requests:
-        canary = (
-            f"{verdict.canary_bad:,} of {verdict.canary_requests:,} requests failed ({_percent(verdict.canary_rate)})"
-        )
-        rows.append(("canary", canary))
-        rows.append(("stable", f"{_percent(verdict.stable_rate)} failed"))
+    if verdict.canary_rate:
+        rows.append(("failing", f"canary {_percent(verdict.canary_rate)}, stable {_percent(verdict.stable_rate)}"))
     rows.append(("harmed", f"about {verdict.harmed:,} requests"))
     return rows
 

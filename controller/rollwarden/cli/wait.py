@@ -21,8 +21,9 @@ from rollwarden.cli.errors import CommandError, InputError
 from rollwarden.cli.session import Session, clean, say_error, with_session
 from rollwarden.core.seen import change_name
 from rollwarden.core.times import seconds
-from rollwarden.kube.errors import Forbidden, NotFound, ServerUnavailable, TooManyRequests
+from rollwarden.kube.errors import Forbidden, KubeError, NotFound, ServerUnavailable, TooManyRequests
 from rollwarden.kube.resources import CHANGES, ROLLOUTS
+from rollwarden.runtime.errors import Retryable
 
 POLL_SECONDS = 0.5
 
@@ -99,8 +100,10 @@ def _wait(
     while True:
         try:
             change = _follow(cluster, name, change)
-        except (ServerUnavailable, TooManyRequests):
-            if time.monotonic() >= deadline:
+        except KubeError as error:
+            # A server that has just started also refuses for a moment what it will grant: its roles are not read yet.
+            passing = isinstance(error, Retryable if change else ServerUnavailable | TooManyRequests)
+            if not passing or (change is None and time.monotonic() >= deadline):
                 raise
         else:
             if change is not None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..api.approval import Approval
-from ..api.change import Change, CountedApproval, Requirements
+from ..api.change import Author, Change, CountedApproval, Requirements
 from ..api.enums import ApprovalSource, Decision, Level, Tier
 from ..api.policy import ApprovalSlot
 from .classify import SERVICE_ACCOUNT, same_person
@@ -65,17 +65,25 @@ def vote_of(approval: Approval, *, level: Level = Level.JUNIOR, agent: bool = Fa
     )
 
 
-def answer(vote: Vote, change: Change, requirements: Requirements, now: float) -> Answer:
-    """Judges one vote on one change. The order is the order in which a person would want to be told."""
-    for reason, message in _objections(vote, change, requirements, now):
+def answer(
+    vote: Vote, change: Change, requirements: Requirements, now: float, adopters: tuple[Author, ...] = ()
+) -> Answer:
+    """Judges one vote on one change; ``adopters`` became authors after the change was first seen.
+
+    The order of the objections is the order in which a person would want to be told.
+    """
+    authors = (*change.spec.classification.authors, *adopters)
+    for reason, message in _objections(vote, change, requirements, now, authors):
         return Answer(
             vote, False, reason, f"{vote.decision.lower} by {vote.user or 'nobody'} does not count: {message}"
         )
     return Answer(vote, True, "Counted", f"{vote.decision.lower} by {vote.user} as {vote.tier.lower} counts")
 
 
-def _objections(vote: Vote, change: Change, requirements: Requirements, now: float) -> Iterable[tuple[str, str]]:
-    name, c = change.metadata.name, change.spec.classification
+def _objections(
+    vote: Vote, change: Change, requirements: Requirements, now: float, authors: tuple[Author, ...]
+) -> Iterable[tuple[str, str]]:
+    name = change.metadata.name
     if not vote.user:
         yield "NoApprover", "the API server stamped no approver; is the policy rollwarden-stamp-approver bound?"
     if vote.change_uid != change.metadata.uid:
@@ -86,15 +94,15 @@ def _objections(vote: Vote, change: Change, requirements: Requirements, now: flo
         yield "ApproverIsMachine", "service accounts and AI agents cannot approve; ask a person"
     if vote.decision is Decision.REJECT:
         return
-    if any(same_person(author.name, vote.user) for author in c.authors):
+    if any(same_person(author.name, vote.user) for author in authors):
         yield "ApproverIsAuthor", f"{vote.user} is an author of this change; ask someone who is not"
     if vote.user == change.spec.submitter.user:
         yield "ApproverIsSubmitter", f"{vote.user} submitted this change; ask someone else"
     if requirements.approval_ttl and now - vote.at > requirements.approval_ttl:
         yield "Expired", f"it is older than {requirements.approval_ttl // 3600} h; approve again"
-    author = min((a.level for a in c.authors), default=Level.JUNIOR)
-    if vote.tier is Tier.PEER and vote.level < author:
-        yield "NotAPeer", f"a peer is at least of the author's level ({author.lower})"
+    highest = max((author.level for author in change.spec.classification.authors), default=Level.JUNIOR)
+    if vote.tier is Tier.PEER and vote.level < highest:
+        yield "NotAPeer", f"a peer is at least of the author's level ({highest.lower})"
 
 
 def counted(answers: Iterable[Answer]) -> tuple[CountedApproval, ...]:

@@ -6,14 +6,15 @@ The list is the documentation. Each rule is a pure, total function ``Seen -> Out
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from ..api import names
 from ..api.change import Change
 from ..api.enums import Mode, Phase
-from .attempt import new_attempt, seed_known_good
+from .attempt import new_attempt, outdated, seed_known_good
 from .held import HELD_RULES
 from .observe import OBSERVE_RULES
-from .released import RELEASED_RULES
+from .released import RELEASED_RULES, aborted_while_held
 from .seen import Seen
 from .status import write_status
 from .writes import Outcome
@@ -33,9 +34,18 @@ def decide(seen: Seen) -> Outcome:
 def _rules_for(seen: Seen) -> Iterable[Rule]:
     if seen.mode is Mode.OFF:
         return ()
-    if seen.mode is Mode.OBSERVE and not seen.hold.startswith((names.HELD, names.RELEASED)):
-        return (unsupported, *OBSERVE_RULES)
+    if seen.mode is Mode.OBSERVE and not _under_way(seen):
+        return (unsupported, recreated, *OBSERVE_RULES)
     return RULES
+
+
+def _under_way(seen: Seen) -> bool:
+    """An attempt from when the namespace was still enforced: it is brought to its end."""
+    change = seen.change
+    if change is None:
+        return seen.hold.startswith(names.HELD)
+    governed = seen.hold.startswith((names.HELD, names.RELEASED))
+    return governed and not change.status.phase.final and not seen.strayed
 
 
 def unsupported(seen: Seen) -> Outcome | None:
@@ -43,6 +53,12 @@ def unsupported(seen: Seen) -> Outcome | None:
     if seen.rollout.spec.workload_ref is None:
         return None
     return Outcome("workload-ref-unsupported", "Rollouts with workloadRef are not governed yet")
+
+
+def recreated(seen: Seen) -> Outcome | None:
+    """A Rollout of this name was deleted before: what was live of it ends, the new one inherits nothing."""
+    gone = decide_gone(seen.changes, seen.now, seen.rollout.metadata.uid)
+    return replace(gone, requeue=0, critical=True) if gone.writes else None
 
 
 def ungoverned(seen: Seen) -> Outcome | None:
@@ -65,7 +81,8 @@ def finished(seen: Seen) -> Outcome | None:
 
 
 def _while_held(seen: Seen) -> Outcome | None:
-    return _first(HELD_RULES, seen) if seen.hold.startswith(names.HELD) else None
+    rules = (aborted_while_held, *HELD_RULES)
+    return _first(rules, seen) if seen.hold.startswith(names.HELD) else None
 
 
 def _while_released(seen: Seen) -> Outcome | None:
@@ -78,8 +95,10 @@ def _first(rules: Iterable[Rule], seen: Seen) -> Outcome | None:
 
 RULES: tuple[Rule, ...] = (
     unsupported,
+    recreated,  # the Changes of a Rollout that is gone end
     ungoverned,  # nothing held, nothing released: only mark what is stable
-    new_attempt,  # a template was written: a Change for it, older ones superseded
+    new_attempt,  # a template was written: a Change for it
+    outdated,  # earlier attempts are superseded, their ReplicaSets locked
     finished,  # done with this attempt
     _while_held,  # denied, quarantined, evidence, approvals, release
     _while_released,  # aborted, promoted, regression, gates

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from ..api.change import Change, GateStatus, PlannedGate
+from ..api.change import Change, GateStatus, PlannedGate, Verdict
 from ..api.enums import AtMaximum, GateKind, OnBlind, OnNoIndicators, Phase, Tier, VerdictResult
 from . import messages
 from .approvals import accepts_unproven, counted
@@ -32,7 +32,7 @@ def current_gate(seen: Seen) -> tuple[Change, PlannedGate] | None:
     if change is None or canary is None or change.status.release is None or not status.pause_conditions:
         return None
     plan = change.status.release.plan
-    if canary.steps != plan.steps:
+    if canary.steps != plan.steps or seen.strayed:
         return None
     gate = next((g for g in plan.gates if g.index == status.current_step_index), None)
     return (change, gate) if gate else None
@@ -40,8 +40,8 @@ def current_gate(seen: Seen) -> tuple[Change, PlannedGate] | None:
 
 def arrived(seen: Seen) -> Outcome | None:
     """Argo reached a gate: from now on its proof is gathered anew."""
-    at = current_gate(seen)
-    if at is None or _status_of(*at) is not None:
+    at, current = current_gate(seen), seen.current_set
+    if at is None or _status_of(*at) is not None or current is None or current.ready == 0:
         return None
     change, gate = at
     entry = GateStatus(
@@ -76,6 +76,22 @@ def passed_already(seen: Seen) -> Outcome | None:
     if entry is None or entry.passed_at is None:
         return None
     return Outcome("promote-gate", "the gate has passed", (promote_patch(seen),), requeue=1.0, critical=True)
+
+
+def off_limits_since(seen: Seen) -> Outcome | None:
+    """A denial that came after the release holds the next gate; what runs goes on."""
+    at = current_gate(seen)
+    denials = requirements_now(seen, at[0]).denials if at else ()
+    if at is None or not denials:
+        return None
+    change, gate = at
+    message = messages.denied_at_gate(seen, denials[0], gate.weight)
+    writes: list[Write] = list(
+        write_status(change, seen.now, reason="OffLimits", waiting_for="the rule to be changed", message=message)
+    )
+    if change.status.reason != "OffLimits":
+        writes.append(Emit("Warning", "OffLimits", message))
+    return Outcome("off-limits-since", message, tuple(writes), requeue=60.0)
 
 
 def proven(seen: Seen) -> Outcome | None:
@@ -114,28 +130,56 @@ def nothing_to_measure(seen: Seen) -> Outcome | None:
 
 
 def at_maximum(seen: Seen) -> Outcome | None:
-    """The maximum passed without proof: blind may return to stable; else hold for a person, or pass as unproven."""
+    """The maximum passed without proof: hold for a person, or pass as unproven, if the policy says so."""
     at = current_gate(seen)
     if at is None or _age(seen, *at) < at[1].max_seconds:
         return None
     change, gate = at
     pace = requirements_now(seen, change).pace
     blind = seen.evidence is None or seen.evidence.blind_since is not None
-    if blind and pace.on_blind is OnBlind.RETURN_TO_STABLE:
-        return None
     if not blind and pace.at_maximum is AtMaximum.PROMOTE:
         return _pass(seen, change, gate, reason="Unproven", sentence="its maximum time passed", unproven=True)
+    entry = _status_of(change, gate)
+    found = seen.evidence
+    if change.status.reason == "Unproven" and (entry is None or found is None or _told_lately(entry, found)):
+        return Outcome("unproven", change.status.message, requeue=30.0)
     slots = requirements_now(seen, change).approvals
     who = f"a {max([Tier.SENIOR, *(slot.tier for slot in slots)]).lower}"
-    requests = seen.evidence.canary_requests if seen.evidence else 0
-    needed = _needed(seen.evidence, gate)
+    requests = found.canary_requests if found else 0
+    needed = _needed(found, gate)
     message = messages.unproven(seen, revision_of(seen), requests, needed, gate.weight, _age(seen, change, gate), who)
+    told = tuple(
+        msgspec.structs.replace(g, canary_requests=requests) if g.index == gate.index else g
+        for g in change.status.gates
+    )
     writes: list[Write] = list(
-        write_status(change, seen.now, reason="Unproven", waiting_for=f"{who} to accept it unproven", message=message)
+        write_status(
+            change,
+            seen.now,
+            reason="Unproven",
+            waiting_for=f"{who} to accept it unproven",
+            message=message,
+            gates=told,
+        )
     )
     if change.status.reason != "Unproven":
         writes.append(Emit("Warning", "Unproven", message))
     return Outcome("unproven", message, tuple(writes), requeue=30.0)
+
+
+def blind_too_long(seen: Seen) -> Verdict | None:
+    """Metrics stayed away for the gate's whole maximum, and the profile returns to stable then."""
+    at, found = current_gate(seen), seen.evidence
+    if at is None or found is None or found.blind_since is None or _status_of(*at) is None:
+        return None
+    change, gate = at
+    blind = min(seen.now - found.blind_since, _age(seen, change, gate))
+    if requirements_now(seen, change).pace.on_blind is not OnBlind.RETURN_TO_STABLE or blind < gate.max_seconds:
+        return None
+    message = f"no metrics came for {spoken(blind)}, and its profile returns to stable then: {found.message}"
+    return Verdict(
+        result=VerdictResult.ROLLBACK, reason="Blind", message=message[:2048], decided_at=timestamp(seen.now)
+    )
 
 
 def progress(seen: Seen) -> Outcome | None:
@@ -178,6 +222,7 @@ def _obstructed(seen: Seen, change: Change, gate: PlannedGate, found: Evidence) 
 gate_rules: tuple[Callable[[Seen], Outcome | None], ...] = (
     arrived,
     passed_already,
+    off_limits_since,
     proven,
     accepted,
     nothing_to_measure,

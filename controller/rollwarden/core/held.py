@@ -7,13 +7,13 @@ from typing import Any
 import msgspec
 
 from ..api import names
-from ..api.change import Base, Change, Plan, Release, Requirements
+from ..api.change import Base, Change, CountedApproval, Plan, Release, Requirements
 from ..api.enums import Phase
 from . import messages
 from .approvals import Answer, answer, counted, lifts_quarantine, open_slots, rejection, spoken_slots
-from .attempt import is_known_good, revision_of
+from .attempt import is_known_good, mark_stable, revision_of
 from .base import resolve_base
-from .plan import UNMEASURED, Ground, eta_seconds, make_plan, newer_sentence
+from .plan import UNMEASURED, Ground, eta_seconds, make_plan, newer_sentence, starting_step
 from .policy import strictest, unmet_evidence
 from .seen import Seen
 from .status import write_status
@@ -28,7 +28,8 @@ def requirements_now(seen: Seen, change: Change) -> Requirements:
 
 def answers(seen: Seen, change: Change) -> tuple[Answer, ...]:
     needed = requirements_now(seen, change)
-    return tuple(answer(vote, change, needed, seen.now) for vote in seen.votes)
+    adopters = seen.assessment.classification.authors
+    return tuple(answer(vote, change, needed, seen.now, adopters) for vote in seen.votes)
 
 
 def final_before_release(seen: Seen) -> Outcome | None:
@@ -36,7 +37,17 @@ def final_before_release(seen: Seen) -> Outcome | None:
     change = seen.change
     if change is None or not change.status.phase.final:
         return None
-    return Outcome("final", change.status.message)
+    message = change.status.message
+    unsaid = message and seen.rollout.metadata.annotations.get(names.MESSAGE) != message
+    return Outcome("final", message, (set_message(seen, message),) if unsaid else ())
+
+
+def other_template(seen: Seen) -> Outcome | None:
+    """What was approved is not what stands there: nothing of this attempt may be released any more."""
+    change = seen.change
+    if change is None or not seen.strayed:
+        return None
+    return _wait(seen, change, "other-template", messages.strayed(seen), phase=Phase.SUPERSEDED, reason="OtherTemplate")
 
 
 def known_good(seen: Seen) -> Outcome | None:
@@ -138,19 +149,32 @@ def release(seen: Seen) -> Outcome | None:
     return _release(seen, change, "released", "every requirement is met", requirements_now(seen, change))
 
 
-HELD_RULES = (final_before_release, known_good, reject, deny, quarantine, evidence, approvals_missing, release)
+HELD_RULES = (
+    final_before_release,
+    other_template,
+    known_good,
+    reject,
+    deny,
+    quarantine,
+    evidence,
+    approvals_missing,
+    release,
+)
 
 
 def quarantined_by(seen: Seen) -> Change | None:
-    """The earlier Change whose rolled-back template this is, by what its containers run."""
-    same = (
+    """The latest Change whose rolled-back template this is, by what its containers run."""
+    return max(_quarantines(seen), key=lambda c: c.status.quarantine.since or "", default=None)
+
+
+def _quarantines(seen: Seen) -> tuple[Change, ...]:
+    return tuple(
         c
         for c in seen.changes
         if c.status.quarantine.active
         and c.status.quarantine.match_digest == seen.match_digest
         and c.metadata.name != seen.change_name
     )
-    return max(same, key=lambda c: c.status.quarantine.since or "", default=None)
 
 
 def _wait(seen: Seen, change: Change, rule: str, message: str, **updates: Any) -> Outcome:
@@ -189,7 +213,19 @@ def set_message(seen: Seen, message: str) -> PatchRollout:
 def _plan(seen: Seen, change: Change, requirements: Requirements) -> Plan | None:
     if seen.ground is None or not requirements.gated:
         return None
-    return make_plan(_base(seen, change), requirements, seen.ground.ground)
+    return _plan_on(seen, _base(seen, change), requirements, seen.ground.ground)
+
+
+def _plan_on(seen: Seen, base: Base, requirements: Requirements, ground: Ground) -> Plan:
+    """A canary needs a stable to stand beside: before any ran, and with blueGreen, there are no steps.
+
+    With steps, Argo would first scale up what it calls stable, and that is locked where it never was released.
+    """
+    if seen.rollout.spec.strategy.canary is None:
+        return Plan(notes=("blueGreen switches all traffic at once, so it is held and approved, but not judged",))
+    if seen.stable_set is None:
+        return Plan(starting_step=starting_step(base), notes=("nothing serves yet, so this revision comes up at once",))
+    return make_plan(base, requirements, ground)
 
 
 def _base(seen: Seen, change: Change) -> Base:
@@ -198,13 +234,13 @@ def _base(seen: Seen, change: Change) -> Base:
 
 
 def _release(seen: Seen, change: Change, rule: str, why: str, requirements: Requirements) -> Outcome:
-    """Three steps, each conditional: clear a remembered full promotion, write down the release, the commit point."""
+    """Each step conditional: clear a remembered full promotion, write down the release, mark stable, commit."""
     if seen.rollout.status.promote_full:
         clear = (test("/metadata/uid", seen.rollout.metadata.uid), remove("/status/promoteFull"))
         patch = PatchRollout(clear, subresource="status", purpose="forget a full promotion asked for while held")
         return Outcome(rule, "clears promoteFull first", (patch,), requeue=0, critical=True)
     approvals = counted(answers(seen, change))
-    made = change.status.release or _make_release(seen, change, requirements)
+    made = _make_release(seen, change, requirements)
     message = messages.released(seen, made.plan)
     intent = write_status(
         change,
@@ -217,16 +253,21 @@ def _release(seen: Seen, change: Change, rule: str, why: str, requirements: Requ
         message=message,
     )
     commit = PatchRollout(release_ops(seen, made), purpose="release")
+    told = Emit("Normal", "Released", message)
     lifted = _lift(seen, approvals, requirements)
-    unlock: tuple[Write, ...] = (Emit("Normal", "Released", message),)
-    return Outcome(rule, f"{why}; {message}", (*intent, *lifted, commit, *unlock), requeue=0, critical=True)
+    writes = (*intent, *mark_stable(seen), commit, told, *lifted)
+    return Outcome(rule, f"{why}; {message}", writes, requeue=0, critical=True)
 
 
 def _make_release(seen: Seen, change: Change, requirements: Requirements) -> Release:
+    """From what is true now; where nothing was measured, an intent that a crash left over is taken up again."""
+    earlier = change.status.release
+    if earlier is not None and seen.ground is None:
+        return msgspec.structs.replace(earlier, time=timestamp(seen.now))
     base = _base(seen, change)
     fallback = Ground(replicas=seen.replicas, routed=_routed(seen))
     ground = seen.ground.ground if seen.ground else fallback
-    plan = make_plan(base, requirements, ground)
+    plan = _plan_on(seen, base, requirements, ground)
     if seen.ground and seen.ground.problem:
         plan = msgspec.structs.replace(plan, notes=(*plan.notes, seen.ground.problem))
     return Release(
@@ -254,10 +295,7 @@ def release_ops(seen: Seen, made: Release) -> tuple[Op, ...]:
     ]
     if seen.rollout.spec.strategy.canary is not None:
         ops += strategy_ops(seen, made.plan.steps, _analysis_at(made))
-        ops.append(add(annotation(names.CHANGE), seen.change_name))
-        pauses = "".join(f",{index}" for index in made.plan.owner_pauses)
-        if pauses:
-            ops.append(add(annotation(names.OWNER_PAUSES), pauses + ","))
+        ops += under_way_ops(seen, made.plan)
         ops += _removed(seen, names.MESSAGE)
         # rollbackWindow stays off until the plan is done: Argo would skip every step of it.
         if made.base.rollback_window is not None and not made.plan.gates:
@@ -270,6 +308,15 @@ def release_ops(seen: Seen, made: Release) -> tuple[Op, ...]:
             ops += _removed(seen, names.BASE_ROLLBACK_WINDOW)
     ops.append(add(annotation(names.HOLD), names.RELEASED + seen.attempt))
     return tuple(ops)
+
+
+def under_way_ops(seen: Seen, plan: Plan) -> list[Op]:
+    """Marks the plan as standing, and which of its pauses are the owner's to end."""
+    ops = [add(annotation(names.CHANGE), seen.change_name)]
+    if plan.owner_pauses:
+        pauses = "".join(f",{index}" for index in plan.owner_pauses) + ","
+        ops.append(add(annotation(names.OWNER_PAUSES), pauses))
+    return ops
 
 
 def strategy_ops(seen: Seen, steps: Any, analysis: dict[str, Any] | None) -> list[Op]:
@@ -299,11 +346,17 @@ def _removed(seen: Seen, *keys: str) -> list[Op]:
     return [remove(annotation(key)) for key in keys if key in seen.rollout.metadata.annotations]
 
 
-def _lift(seen: Seen, approvals: tuple[Any, ...], requirements: Requirements) -> tuple[Write, ...]:
-    """A quarantine that someone approved knowingly ends; a new rollback makes a new one."""
-    earlier = quarantined_by(seen)
+def _lift(seen: Seen, approvals: tuple[CountedApproval, ...], requirements: Requirements) -> tuple[Write, ...]:
+    """A quarantine that someone approved knowingly ends with the release; a new rollback makes a new one."""
     by = lifts_quarantine(approvals, requirements)
-    if earlier is None or by is None:
+    if by is None:
         return ()
-    lifted = msgspec.structs.replace(earlier.status.quarantine, active=False, lifted_by=by.user)
-    return write_status(earlier, seen.now, quarantine=lifted)
+    return tuple(
+        write
+        for earlier in _quarantines(seen)
+        for write in write_status(
+            earlier,
+            seen.now,
+            quarantine=msgspec.structs.replace(earlier.status.quarantine, active=False, lifted_by=by.user),
+        )
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..api.change import Change, Classification, Plan, PolicyDecision, Requirements, Verdict
+from ..api.change import Change, Classification, Denial, Plan, PolicyDecision, Requirements, Verdict
 from ..api.enums import Autonomy, Origin
 from ..api.policy import ApprovalSlot
 from .approvals import spoken_slots
@@ -76,6 +76,14 @@ def denied(seen: Seen, requirements: Requirements) -> str:
     )
 
 
+def denied_at_gate(seen: Seen, denial: Denial, weight: int) -> str:
+    return (
+        f'"{seen.rollout.metadata.name}" stays at {weight} %: {denial.message} (rule "{denial.rule}", in force '
+        "since its release); it goes on when the rule no longer applies, or return to stable: "
+        f"kubectl rollwarden abort {seen.rollout.metadata.name} -n {seen.rollout.metadata.namespace}"
+    )
+
+
 def rejected(seen: Seen, user: str, reason: str) -> str:
     return (
         f'rollout "{seen.rollout.metadata.name}": {user} rejected this revision: "{reason}". {stays(seen)}; '
@@ -117,7 +125,7 @@ def unproven(seen: Seen, revision: int, requests: int, needed: int, weight: int,
     return (
         f'"{seen.rollout.metadata.name}" r{revision} shows no sign of harm but is not proven safe: {of} after '
         f"{spoken(after)}. It stays at {weight} %; {who} may accept it: kubectl rollwarden approve "
-        f"{seen.change_name} -n {seen.rollout.metadata.namespace} --accept-unproven"
+        f"{seen.rollout.metadata.name}-r{revision} -n {seen.rollout.metadata.namespace} --accept-unproven"
     )
 
 
@@ -141,6 +149,15 @@ def break_glass(name: str, user: str, reason: str, at: str, due: str) -> str:
     return (
         f'BREAK-GLASS: {user} released "{name}" without approval at {at[11:16]}: "{reason}". '
         f"The judge still watches and will act on regression. A principal owes a review by {due[:10]}."
+    )
+
+
+def too_late(seen: Seen, verdict: Verdict) -> str:
+    name = seen.rollout.metadata.name
+    return (
+        f'Argo had fully promoted "{name}" before the rollback could stop it: {verdict.message}. It is quarantined, '
+        f"and still serves; write the last good template back (kubectl rollwarden undo {name} "
+        f"-n {seen.rollout.metadata.namespace})"
     )
 
 

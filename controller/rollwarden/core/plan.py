@@ -66,18 +66,24 @@ class _Draft:
 def make_plan(base: Base, requirements: Requirements, ground: Ground) -> Plan:
     """The steps to release with. Without gates: the owner's own steps, untouched."""
     steps = base.steps or ()
-    owner_start = base.analysis.get("startingStep") if base.analysis else None
+    owner_start = starting_step(base)
     if not requirements.gated:
         pauses = tuple(i for i, step in enumerate(steps) if is_endless_pause(step))
         return Plan(steps=base.steps, owner_pauses=pauses, starting_step=owner_start)
     pace = requirements.pace
     if ground.recovery:
         pace = msgspec.structs.replace(pace, weights=() if steps else RECOVERY_WEIGHTS, min_soak=0)
-    return _gated_plan(steps, pace, ground, owner_start)
+    return _gated_plan(base, pace, ground)
 
 
-def _gated_plan(steps: Sequence[Step], pace: Pace, ground: Ground, owner_start: int | None) -> Plan:
-    draft = _Draft()
+def starting_step(base: Base) -> int | None:
+    """The step of the owner's at which their background analysis starts."""
+    start = base.analysis.get("startingStep") if base.analysis else None
+    return start if isinstance(start, int) else None
+
+
+def _gated_plan(base: Base, pace: Pace, ground: Ground) -> Plan:
+    draft, steps, owner_start = _Draft(), base.steps or (), starting_step(base)
     ladder, dropped = _ladder(steps, pace, ground)
     if dropped:
         units = ", ".join(f"{w} %" for w in dropped)
@@ -94,7 +100,7 @@ def _gated_plan(steps: Sequence[Step], pace: Pace, ground: Ground, owner_start: 
     gates = _with_estimates(draft.gates, pace, ground)
     start = None if owner_start is None else (moved[owner_start] if owner_start < len(moved) else len(draft.steps))
     return Plan(
-        steps=tuple(draft.steps),
+        steps=tuple(draft.steps) or base.steps,
         gates=gates,
         owner_pauses=tuple(draft.owner_pauses),
         starting_step=start,

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from ..api import names
-from ..api.change import BreakGlass, Change, Plan, Quarantine, Release, Requirements, Verdict
+from ..api.change import BreakGlass, Change, Plan, Quarantine, Release, Verdict
 from ..api.enums import Phase, VerdictResult
 from . import messages
 from .approvals import rejection
-from .attempt import revision_of, seed_known_good
+from .attempt import revision_of, seed_known_good, unmark_current
 from .base import resolve_base
-from .gates import gate_rules
-from .held import answers, strategy_ops
-from .plan import Ground, make_plan
+from .gates import blind_too_long, gate_rules
+from .held import answers, strategy_ops, under_way_ops
+from .plan import is_endless_pause
 from .seen import PROGRESS_DEADLINE_SECONDS, Seen
 from .status import write_status
 from .times import spoken, timestamp, unix
@@ -41,22 +41,21 @@ def break_glass(seen: Seen) -> Outcome | None:
     )
     message = messages.break_glass(seen.rollout.metadata.name, who, reason[:200], glass.time, glass.review_due)
     release = change.status.release or _release_as_it_is(seen, change)
-    writes: list[Write] = list(
-        write_status(
-            change,
-            seen.now,
-            phase=Phase.CANARY,
-            reason="BreakGlass",
-            break_glass=glass,
-            release=release,
-            message=message,
-            waiting_for="",
-        )
-    )
-    writes.append(Emit("Warning", "BreakGlass", message))
+    writes: list[Write] = []
     if names.CHANGE not in seen.rollout.metadata.annotations and seen.rollout.spec.strategy.canary is not None:
-        writes.append(_mark_change(seen))
-    return Outcome("break-glass", message, tuple(writes), requeue=0)
+        writes.append(_mark_change(seen, release.plan))
+    writes += write_status(
+        change,
+        seen.now,
+        phase=Phase.CANARY,
+        reason="BreakGlass",
+        break_glass=glass,
+        release=release,
+        message=message,
+        waiting_for="",
+        finished_at=None,
+    )
+    return Outcome("break-glass", message, (*writes, Emit("Warning", "BreakGlass", message)), requeue=0)
 
 
 def _release_as_it_is(seen: Seen, change: Change) -> Release:
@@ -64,17 +63,18 @@ def _release_as_it_is(seen: Seen, change: Change) -> Release:
     others = [c for c in seen.changes if c.metadata.name != change.metadata.name]
     base = resolve_base(seen.rollout, others)
     canary = seen.rollout.spec.strategy.canary
-    plan = make_plan(base, Requirements(), Ground(replicas=seen.replicas, routed=False))
-    standing = Plan(steps=canary.steps if canary else None, owner_pauses=plan.owner_pauses)
+    steps = canary.steps if canary else None
+    pauses = tuple(i for i, step in enumerate(steps or ()) if is_endless_pause(step))
     judge = seen.ground.judge if seen.ground else None
-    return Release(time=timestamp(seen.now), base=base, plan=standing, judge=judge, replicas=seen.replicas)
+    plan = Plan(steps=steps, owner_pauses=pauses)
+    return Release(time=timestamp(seen.now), base=base, plan=plan, judge=judge, replicas=seen.replicas)
 
 
-def _mark_change(seen: Seen) -> PatchRollout:
+def _mark_change(seen: Seen, plan: Plan) -> PatchRollout:
     ops = (
         test("/metadata/uid", seen.rollout.metadata.uid),
         test(annotation(names.HOLD), seen.hold),
-        add(annotation(names.CHANGE), seen.change_name),
+        *under_way_ops(seen, plan),
     )
     return PatchRollout(ops, purpose="mark the change that is under way")
 
@@ -112,15 +112,31 @@ def hold_timed_out(seen: Seen) -> Outcome | None:
         purpose="clear the abort that the hold itself caused",
     )
     writes = write_status(change, seen.now, phase=Phase.CANARY, reason="ClearedHoldTimeout")
-    return Outcome("hold-timed-out", "Argo counted the time of the hold", (*writes, clear), critical=True)
+    return Outcome("hold-timed-out", "Argo counted the time of the hold", (clear, *writes), critical=True)
 
 
 def aborted(seen: Seen) -> Outcome | None:
     """Any abort of a live attempt is a rollback with quarantine, whoever asked for it."""
-    change, status = seen.change, seen.rollout.status
-    if change is None or not status.abort or change.status.release is None or not _this_revision(seen):
+    change = seen.change
+    if change is None or change.status.release is None or not _is_aborted(seen):
         return None
-    verdict = change.status.verdict
+    return _rolled_back(seen, change)
+
+
+def aborted_while_held(seen: Seen) -> Outcome | None:
+    """Nothing ran, and somebody wants it to stay so: a release would clear the abort."""
+    change = seen.change
+    if change is None or change.status.phase.final or not _is_aborted(seen):
+        return None
+    return _rolled_back(seen, change)
+
+
+def _is_aborted(seen: Seen) -> bool:
+    return seen.rollout.status.abort and seen.this_revision and not seen.runs_stable
+
+
+def _rolled_back(seen: Seen, change: Change) -> Outcome:
+    status, verdict = seen.rollout.status, change.status.verdict
     if verdict is None or verdict.result is not VerdictResult.ROLLBACK:
         verdict = Verdict(
             result=VerdictResult.ROLLBACK,
@@ -157,7 +173,7 @@ def lock_rolled_back(seen: Seen) -> Outcome | None:
         add(annotation(names.HOLD), names.ABORTED + seen.attempt),
     )
     patch = PatchRollout(ops, purpose="lock the rolled-back ReplicaSet")
-    return Outcome("lock-rolled-back", change.status.message, (patch,))
+    return Outcome("lock-rolled-back", change.status.message, (*unmark_current(seen), patch))
 
 
 def not_settled(seen: Seen) -> Outcome | None:
@@ -165,7 +181,8 @@ def not_settled(seen: Seen) -> Outcome | None:
     change = seen.change
     if seen.settled or change is None:
         return None
-    writes = write_status(change, seen.now, phase=Phase.CANARY, reason="Released", waiting_for="")
+    started = change.status.phase.waiting
+    writes = write_status(change, seen.now, phase=Phase.CANARY, reason="Released", waiting_for="") if started else ()
     return Outcome("argo-lags", "Argo has not taken up this revision yet", writes)
 
 
@@ -178,7 +195,9 @@ def promoted(seen: Seen) -> Outcome | None:
         patch = PatchRollout(restore_ops(seen, change.status.release), purpose="restore the owner's steps")
         return Outcome("restore", "the owner's steps come back", (patch,), requeue=0, critical=True)
     unproven = change.status.unproven or _ended_unproven(change)
-    message = messages.completed(seen, unproven)
+    verdict = change.status.verdict
+    late = verdict is not None and verdict.result is VerdictResult.ROLLBACK
+    message = messages.too_late(seen, verdict) if late and verdict else messages.completed(seen, unproven)
     writes: list[Write] = list(
         write_status(
             change,
@@ -191,16 +210,17 @@ def promoted(seen: Seen) -> Outcome | None:
             waiting_for="",
         )
     )
-    writes.append(Emit("Normal", "Completed", message))
+    writes.append(Emit("Warning" if late else "Normal", "Completed", message))
     good = seed_known_good(seen)
-    return Outcome("completed", message, (*writes, *(good.writes if good else ())))
+    return Outcome("completed", message, (*writes, *(good.writes if good else ())), critical=True)
 
 
 def _ended_unproven(change: Change) -> bool:
-    """A gate that nobody proved: Argo was promoted past it by break-glass."""
-    release = change.status.release
+    """No gate stood where proof was due, or nobody proved one: break-glass, a first revision, blueGreen."""
+    planned = change.status.release.plan.gates if change.status.release else ()
     passed = {gate.index for gate in change.status.gates if gate.passed_at}
-    return bool(release and any(gate.index not in passed for gate in release.plan.gates))
+    due = change.spec.decision.requirements.gated and not change.spec.known_good
+    return (due and not planned) or any(gate.index not in passed for gate in planned)
 
 
 def restore_ops(seen: Seen, release: Release) -> tuple[Op, ...]:
@@ -223,7 +243,7 @@ def restore_ops(seen: Seen, release: Release) -> tuple[Op, ...]:
 def redo_abort(seen: Seen) -> Outcome | None:
     """The intent to roll back is written; the abort was lost in a crash."""
     change = seen.change
-    if change is None or change.status.phase is not Phase.ROLLING_BACK:
+    if change is None or change.status.phase is not Phase.ROLLING_BACK or not seen.this_revision or seen.runs_stable:
         return None
     return Outcome("abort", change.status.message, (abort_patch(seen),), requeue=1.0, critical=True)
 
@@ -241,9 +261,9 @@ def abort_patch(seen: Seen) -> PatchRollout:
 def regression(seen: Seen) -> Outcome | None:
     """The judge proved a regression, a person rejected a released change, or the canary never came up."""
     change = seen.change
-    if change is None or change.status.release is None or seen.stable_set is None:
+    if change is None or change.status.release is None or seen.stable_set is None or seen.runs_stable:
         return None
-    verdict = _rejected(seen, change) or never_ready(seen, change) or judged(seen)
+    verdict = _rejected(seen, change) or never_ready(seen, change) or blind_too_long(seen) or judged(seen)
     if verdict is None:
         return None
     writes = write_status(
@@ -294,10 +314,11 @@ def never_ready(seen: Seen, change: Change) -> Verdict | None:
     if current is None or release is None or current.replicas == 0 or current.ready > 0:
         return None
     limit = seen.rollout.spec.progress_deadline_seconds or PROGRESS_DEADLINE_SECONDS
+    was_ready = bool(change.status.gates)  # Argo reaches a gate with ready pods only
     waited = seen.now - unix(release.time)
     if seen.crash_looping:
         reason, message = "CrashLoop", "its pods crash in a loop and none is ready"
-    elif waited > limit:
+    elif waited > limit and not was_ready:
         reason, message = "NeverReady", f"none of its {current.replicas} pods was ready within {spoken(limit)}"
     else:
         return None
@@ -326,7 +347,7 @@ def under_way(seen: Seen) -> Outcome | None:
 def _owner_pause(seen: Seen, change: Change) -> str:
     release, index = change.status.release, seen.rollout.status.current_step_index
     if release is None or index not in release.plan.owner_pauses or not seen.rollout.status.pause_conditions:
-        return change.status.waiting_for if change.status.waiting_for and index is not None else ""
+        return ""
     return "a person to promote past the owner's own pause (kubectl argo rollouts promote)"
 
 
@@ -336,12 +357,6 @@ def _quarantine(seen: Seen, change: Change, verdict: Verdict) -> Quarantine:
         return old
     reason = f"{verdict.reason}: {verdict.message}"
     return Quarantine(active=True, match_digest=seen.match_digest, reason=reason[:1024], since=timestamp(seen.now))
-
-
-def _this_revision(seen: Seen) -> bool:
-    """The abort is of this attempt: Argo's current ReplicaSet carries its hold value."""
-    current = seen.current_set
-    return current is not None and current.hold == seen.hold
 
 
 def _at_weight(change: Change) -> str:
@@ -361,14 +376,14 @@ def _decimal(value: float | None) -> str:
 
 
 RELEASED_RULES = (
-    rolled_back_already,
     break_glass,
+    rolled_back_already,
     released_without_record,
     hold_timed_out,
     aborted,
+    redo_abort,
     not_settled,
     promoted,
-    redo_abort,
     regression,
     *gate_rules,
     under_way,

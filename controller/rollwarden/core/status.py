@@ -12,7 +12,6 @@ from ..api.meta import Condition
 from .times import timestamp
 from .writes import WriteChangeStatus
 
-
 MAX_MESSAGE = 2048
 MAX_WAITING_FOR = 1024
 """Lengths that the Change's schema takes; Argo's own messages have none."""

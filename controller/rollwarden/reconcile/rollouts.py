@@ -42,9 +42,7 @@ class RolloutReconciler:
             self.observe(key, seen, outcome)
             if not outcome.writes:
                 return outcome.requeue
-            if not self._applied(key, seen, outcome):
-                return TRY_AGAIN_SECONDS
-            if outcome.requeue != 0:
+            if self._applied(key, seen, outcome) and outcome.requeue != 0:
                 return outcome.requeue
             fresh = True
         return TRY_AGAIN_SECONDS
