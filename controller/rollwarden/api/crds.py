@@ -114,9 +114,13 @@ KINDS = (
         ),
         immutable=True,
         spec_rules=(
-            ("self.decision != 'Reject' || has(self.reason)", "a rejection needs a reason: the author will read it"),
             (
-                "!has(self.acknowledgesQuarantine) || !self.acknowledgesQuarantine || has(self.reason)",
+                "self.decision != 'Reject' || (has(self.reason) && self.reason != '')",
+                "a rejection needs a reason: the author will read it",
+            ),
+            (
+                "!has(self.acknowledgesQuarantine) || !self.acknowledgesQuarantine || "
+                "(has(self.reason) && self.reason != '')",
                 "approving a quarantined template needs a reason",
             ),
         ),
@@ -128,7 +132,7 @@ def custom_resource_definition(kind: Kind) -> dict[str, Any]:
     schema = structural_schema(kind.type)
     rules = [{"rule": rule, "message": message} for rule, message in kind.spec_rules]
     if kind.immutable:
-        rules.insert(0, {"rule": "self == oldSelf", "message": f"the spec of a {kind.singular} never changes"})
+        rules.insert(0, {"rule": "self == oldSelf", "message": f"the spec of this {kind.singular} never changes"})
         schema["required"] = sorted({*schema.get("required", ()), "spec"})
     if rules:
         schema["properties"]["spec"]["x-kubernetes-validations"] = rules

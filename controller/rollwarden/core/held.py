@@ -296,16 +296,11 @@ def release_ops(seen: Seen, made: Release) -> tuple[Op, ...]:
     if seen.rollout.spec.strategy.canary is not None:
         ops += strategy_ops(seen, made.plan.steps, _analysis_at(made))
         ops += under_way_ops(seen, made.plan)
-        ops += _removed(seen, names.MESSAGE)
-        # rollbackWindow stays off until the plan is done: Argo would skip every step of it.
-        if made.base.rollback_window is not None and not made.plan.gates:
-            ops += [add("/spec/rollbackWindow", {"revisions": made.base.rollback_window})]
-            ops += _removed(seen, names.BASE_ROLLBACK_WINDOW)
-    else:
-        ops += _removed(seen, names.MESSAGE)
-        if made.base.rollback_window is not None:
-            ops += [add("/spec/rollbackWindow", {"revisions": made.base.rollback_window})]
-            ops += _removed(seen, names.BASE_ROLLBACK_WINDOW)
+    # rollbackWindow stays off while gates stand: Argo would skip every step of the plan.
+    if made.base.rollback_window is not None and not made.plan.gates:
+        ops.append(add("/spec/rollbackWindow", {"revisions": made.base.rollback_window}))
+    # What admission remembered is in the release's base from here on; left standing, it would pass for the next one's.
+    ops += _removed(seen, names.MESSAGE, names.BASE_ROLLBACK_WINDOW, names.BASE_STARTING_STEP)
     ops.append(add(annotation(names.HOLD), names.RELEASED + seen.attempt))
     return tuple(ops)
 

@@ -34,7 +34,10 @@ class RolloutReconciler:
         for _ in range(STEPS_AT_ONCE):
             seen = self.gatherer.gather(key, fresh=fresh)
             if seen is None:
-                return self._gone(key)
+                if fresh:
+                    return self._gone(key)
+                fresh = True
+                continue
             outcome = decide(seen)
             if outcome.critical and not fresh:
                 fresh = True
@@ -50,7 +53,7 @@ class RolloutReconciler:
     def _applied(self, key: ObjectKey, seen: Seen, outcome: Outcome) -> bool:
         """False where the object moved on under the decision: look again, soon."""
         try:
-            self.applier.apply(key, seen.rollout.metadata.uid, outcome.writes)
+            self.applier.apply(key, seen.rollout, outcome.writes)
         except (PatchTestFailed, Conflict, NotFound) as error:
             log.info("moved on before the write", rollout=_spoken(key), rule=outcome.rule, why=str(error))
             return False
@@ -61,7 +64,7 @@ class RolloutReconciler:
         changes = self.gatherer.changes_of(key)
         outcome = decide_gone(changes, self.gatherer.clock())
         try:
-            self.applier.apply(key, "", outcome.writes)
+            self.applier.apply(key, None, outcome.writes)
         except (PatchTestFailed, Conflict, NotFound):
             return TRY_AGAIN_SECONDS
         return None

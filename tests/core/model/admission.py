@@ -1,4 +1,4 @@
-"""The admission policies of an enforced namespace, as plain functions from (old, new) to what is stored, or a refusal."""
+"""The admission policies of an enforced namespace: functions from (old, new) to what is stored, or a refusal."""
 
 from __future__ import annotations
 

@@ -3,8 +3,8 @@
 Kept as it really is: the new ReplicaSet is made at 0 and takes the Rollout's annotations before anything is scaled; a
 scaling event runs before the new template is noticed, with the weight of the old one; a change of template or steps
 resets the status and with it an abort; ``promoteFull`` and the rollback window skip every step; a first revision is
-called stable at once, at 0 pods; after an abort the weight is 0; stable is scaled before the canary, and a refusal stops
-everything after it. Simplified: pods move in one go, analyses succeed at once.
+called stable at once, at 0 pods; after an abort the weight is 0; stable is scaled before the canary, and a refusal
+stops everything after it. Simplified: pods move in one go, analyses succeed at once.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+from contextlib import suppress
 from typing import Any
 
 from rollwarden.api import names
@@ -171,7 +172,7 @@ class _Reconcile:
             canary = 0
         else:
             canary = max(1, min(round(self.replicas * weight / 100), max(1, self.replicas - 1)))
-        ready = self.new["status"]["readyReplicas"] if self.new else 0
+        ready: int = self.new["status"]["readyReplicas"] if self.new else 0
         return canary, max(self.replicas - canary, self.replicas - min(ready, canary))
 
     def _is_scaling_event(self) -> bool:
@@ -184,10 +185,8 @@ class _Reconcile:
         if self.stable is not None and self.stable is not self.new:
             self._scale(self.stable, stable)
         assert self.new is not None
-        try:
+        with suppress(Refused):  # Argo requeues; the next reconcile is no scaling event any more
             self._scale(self.new, canary)
-        except Refused:
-            pass  # Argo requeues; the next reconcile is no scaling event any more
         if self.new["spec"]["replicas"] > 0:
             self.new["metadata"]["annotations"][DESIRED] = str(self.replicas)
         return self._persist(self.status) or True
@@ -200,7 +199,7 @@ class _Reconcile:
         if self._scale(self.new, canary):
             return True
         others = (s for s in self.api.live.sets.values() if s is not self.new and s is not self.stable)
-        return any([self._scale(s, 0) for s in others if s["spec"]["replicas"] > 0])
+        return any(self._scale(s, 0) for s in others if s["spec"]["replicas"] > 0)
 
     def _scale(self, item: Json, count: int) -> bool:
         annotations = item["metadata"]["annotations"]
@@ -243,7 +242,7 @@ class _Reconcile:
             return False
         born = {id(s): s["metadata"]["creation"] for s in self.api.live.sets.values()}
         mine, theirs = born[id(self.new)], born[id(self.stable)]
-        return mine < theirs and sum(mine < other < theirs for other in born.values()) < window
+        return bool(mine < theirs and sum(mine < other < theirs for other in born.values()) < window)
 
     def _advance(self) -> bool:
         status = self.status
@@ -273,7 +272,7 @@ class _Reconcile:
             return False
         if status.get("promoteFull") or self._within_window() or self.stable is self.new:
             return True
-        return not self.steps or status.get("currentStepIndex") == len(self.steps)
+        return not self.steps or bool(status.get("currentStepIndex") == len(self.steps))
 
     def _next_step(self) -> None:
         status, index = self.status, self.status.get("currentStepIndex")
