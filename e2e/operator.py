@@ -27,7 +27,7 @@ DEFAULTS = OperatorOptions()
 
 
 def start_operator(cp: ControlPlane, options: OperatorOptions = DEFAULTS, name: str = "operator") -> ManagedProcess:
-    """Starts it; ``.kill()``, ``.stop()`` and ``.start()`` are the process's own. The control plane stops it at its end."""
+    """Starts it; ``kill``, ``stop`` and ``start`` are the process's own. The control plane stops it at its end."""
     (port,) = free_ports(1)
     environment = {
         "ROLLWARDEN_KUBECONFIG": str(cp.service_account_kubeconfig(NAMESPACE, ACCOUNT)),
@@ -39,5 +39,5 @@ def start_operator(cp: ControlPlane, options: OperatorOptions = DEFAULTS, name: 
         "ROLLWARDEN_METRICS_PORT": str(port),
         "HOME": str(Path.home()),
     }
-    command = (sys.executable, "-c", "from rollwarden.settings import Settings; from rollwarden.reconcile.operator import run; run(Settings())")
+    command = (sys.executable, "-m", "rollwarden.cli.main", "controller")
     return cp.run(Command(name, command, environment))

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from e2e import identities
 from e2e.apiclient import ApiError
 from e2e.build import ensure
+from e2e.controlplane import ControlPlane
 from e2e.demo import (
     meters,
     scene_canary,
@@ -24,7 +25,7 @@ from e2e.demo import (
     stack,
     summary,
 )
-from e2e.demo.failure import DidNotHappen, Scene
+from e2e.demo.failure import DidNotHappen, Scene, must
 from e2e.demo.narrator import Narrator
 from e2e.demo.services import SERVICES
 from e2e.demo.world import World
@@ -35,6 +36,7 @@ MOST_SECONDS = 360.0
 SIDE_BY_SIDE_SECONDS = 300.0
 QUERIES_SECONDS = 20.0
 INTERRUPTED = 130
+FAILURES = (DidNotHappen, TimeoutError, ApiError, ProcessFailedError)
 Play = Callable[[World], None]
 
 
@@ -51,17 +53,27 @@ def main() -> int:
     failures: dict[Scene, str] = {}
     try:
         with stack.control_plane() as cp:
-            world = stack.bring_up(cp, tell)
-            _play_all(world, failures)
-            _close(world, failures)
-            if os.environ.get("KEEP") == "1":
-                _keep(world)
-            world.watching.stop()
+            _run(cp, tell, failures)
     except KeyboardInterrupt:
         tell.mute()
         print("\nstopped; nothing is left running", file=sys.stderr)
         return INTERRUPTED
+    except FAILURES as error:
+        tell.say(f"The stack did not come up: {error}", "", "bold red")
+        return 1
     return 1 if failures else 0
+
+
+def _run(cp: ControlPlane, tell: Narrator, failures: dict[Scene, str]) -> None:
+    """Everything between the start of the control plane and its end."""
+    world = stack.bring_up(cp, tell)
+    try:
+        _play_all(world, failures)
+        _close(world, failures)
+        if os.environ.get("KEEP") == "1":
+            _keep(world)
+    finally:
+        world.watching.stop()
 
 
 def _play_all(world: World, failures: dict[Scene, str]) -> None:
@@ -94,8 +106,9 @@ def _play(world: World, plays: Sequence[tuple[Scene, Play]], failures: dict[Scen
     for number, (letter, play) in enumerate(plays):
         try:
             play(world)
-        except (DidNotHappen, TimeoutError, ApiError, ProcessFailedError, KeyError) as error:
-            failures[letter] = f"{type(error).__name__}: {error}" if isinstance(error, KeyError) else str(error)
+            world.played.add(letter)
+        except FAILURES as error:
+            failures[letter] = str(error)
             world.tell.say(f"This did not happen as it must: {failures[letter]}", letter, "bold red")
             for later, _ in plays[number + 1 :]:
                 failures[later] = f"not played, because scene {letter} failed"
@@ -105,13 +118,14 @@ def _play(world: World, plays: Sequence[tuple[Scene, Play]], failures: dict[Scen
 def _queries(world: World) -> None:
     """Measured while the canaries of (b) and (c) are judged."""
     for released in world.released.values():
-        if not released.wait(60):
-            return
+        must(released.wait(60), "scenes b and c were not under way together, so queries per tick were not measured")
     meters.queries_per_tick(world, QUERIES_SECONDS)
 
 
 def _close(world: World, failures: dict[Scene, str]) -> None:
     seconds = world.tell.seconds
+    for letter in {*summary.TITLES, ""} - world.played - failures.keys():
+        failures[letter] = "it did not come to its end" if letter else "Prometheus queries per tick were not measured"
     if seconds > MOST_SECONDS:
         failures["time"] = f"the demo took {seconds:.0f} s, more than {MOST_SECONDS:.0f} s"
     summary.write(world.figures, failures, seconds)
@@ -140,7 +154,10 @@ def _keep(world: World) -> None:
             f"operator: process {world.operator.pid}; the load goes on for an hour at most",
         ]
     )
-    threading.Event().wait()
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        world.tell.lines(["", "stopping"])
 
 
 if __name__ == "__main__":

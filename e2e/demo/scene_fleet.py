@@ -17,7 +17,7 @@ ROLLOUTS = 10
 ROUNDS = 10
 PACE_SECONDS = 9.0
 AFTER_OTHERS_SECONDS = 20.0
-RELEASE_SECONDS = 15.0
+RELEASE_SECONDS = 60.0
 PATH = f"/apis/argoproj.io/v1alpha1/namespaces/{FLEET}/rollouts"
 
 

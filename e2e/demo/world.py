@@ -39,6 +39,7 @@ class World:
     watching: Watching
     figures: dict[str, Any] = field(default_factory=dict)
     released: dict[Scene, threading.Event] = field(default_factory=dict)
+    played: set[Scene] = field(default_factory=set)
 
     def rollwarden(self, *arguments: str, user: str) -> Result:
         """The real command line, as a person with that person's kubeconfig."""

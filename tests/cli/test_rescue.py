@@ -9,7 +9,8 @@ import pytest
 
 from rollwarden.api.argo import ReplicaSet, Rollout
 from rollwarden.cli.errors import CommandError
-from rollwarden.cli.rescue import EPHEMERAL, break_glass_ops, last_known_good, restored_template, undo_ops
+from rollwarden.cli.rescue import break_glass_ops, last_known_good, undo_ops
+from rollwarden.core.restored import EPHEMERAL, restored_template
 
 TEMPLATE = {
     "metadata": {"labels": {"app": "shop", "rollouts-pod-template-hash": "aaa"}},

@@ -19,21 +19,23 @@ UNUSABLE = [
     ),
     pytest.param(
         {"rules": [{"name": "a", "require": {"profile": "slow"}}]},
-        'rules["a"].require.profile "slow"',
+        'spec.rules[0].require.profile is "slow"',
         id="a profile that does not exist",
     ),
     pytest.param(
         {"rules": [{"name": "a", "require": {"deny": {"message": "no"}, "approvals": [{"tier": "Peer"}]}}]},
-        'rules["a"] denies and asks for approvals',
+        "spec.rules[0] denies and asks for approvals",
         id="a denial that asks for approvals",
     ),
     pytest.param(
         {"preset": "Memo", "rules": [{"name": "ai-on-high", "require": {}}]},
-        'rules["ai-on-high"] is given twice',
+        'spec.rules[0] is the second of name "ai-on-high"',
         id="a rule of a preset's name",
     ),
     pytest.param(
-        {"profiles": [{"name": "p", "weights": [50, 5]}]}, 'profiles["p"].weights must ascend', id="weights that fall"
+        {"profiles": [{"name": "p", "weights": [50, 5]}]},
+        "spec.profiles[0].weights must ascend",
+        id="weights that fall",
     ),
 ]
 

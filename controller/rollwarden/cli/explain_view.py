@@ -16,10 +16,11 @@ from rollwarden.cli.explanation import Answer, Explanation, RuleAsk
 from rollwarden.cli.nextstep import NextStep, next_data
 from rollwarden.cli.plain import plain
 from rollwarden.cli.session import clean, facts, heading, styled
-from rollwarden.cli.steps import owned_positions, spoken_path, spoken_plan, spoken_step
+from rollwarden.cli.steps import owned_positions, spoken_path, spoken_step
 from rollwarden.core.approvals import spoken_slots
 from rollwarden.core.digest import images
 from rollwarden.core.messages import spoken_origin
+from rollwarden.core.plan import spoken_plan
 from rollwarden.core.times import spoken
 
 MOST_STEPS = 30

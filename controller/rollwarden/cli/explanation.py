@@ -19,14 +19,13 @@ from rollwarden.api.enums import Mode
 from rollwarden.api.policy import Rule
 from rollwarden.api.profile import ServiceProfile
 from rollwarden.cli.nextstep import NextStep
-from rollwarden.cli.steps import spoken_plan
 from rollwarden.cli.whatif import variants
 from rollwarden.core.approvals import spoken_slots
 from rollwarden.core.base import resolve_base
 from rollwarden.core.classify import Classified, Subject, classify
 from rollwarden.core.digest import template_digest
 from rollwarden.core.messages import AGENT_NOTE, spoken_origin
-from rollwarden.core.plan import Estimator, Ground, make_plan
+from rollwarden.core.plan import Estimator, Ground, make_plan, spoken_plan
 from rollwarden.core.policy import Place, Policy, applies, decide_policy, in_force, unmet_evidence
 from rollwarden.reconcile.estimates import estimator, frozen_indicators, judge_parameters
 

@@ -18,7 +18,7 @@ from rollwarden.api.schema import structural_schema
 from rollwarden.cli.errors import InputError
 from rollwarden.cli.steps import check_steps, shown
 from rollwarden.cli.yamlfile import Document, read_documents
-from rollwarden.core.policy import expanded
+from rollwarden.core.policy import contradiction
 
 K = TypeVar("K", bound=msgspec.Struct)
 
@@ -166,24 +166,11 @@ def read_stable_template(path: str, name: str) -> dict[str, Any]:
 
 
 def _policy(value: Mapping[str, Any], where: str) -> GuardrailPolicy:
-    """A policy that the API server would take too. Raises InputError naming the field."""
+    """A policy that the operator would accept too. Raises InputError naming the field."""
     policy = _own_kind(value, GuardrailPolicy, where)
-    profiles = {profile.name for profile in expanded(policy.spec).profiles}
-    seen: set[str] = set()
-    for index, rule in enumerate(policy.spec.rules):
-        at, wanted = f"{where}, spec.rules[{index}]", rule.require.profile
-        if rule.name in seen:
-            raise InputError(at, f'is the second of name "{rule.name}"; rename it')
-        seen.add(rule.name)
-        if wanted is not None and wanted not in profiles:
-            known = ", ".join(sorted(profiles)) or "none"
-            what = f'is "{wanted}", which spec.profiles does not have (it has {known}); define it there'
-            raise InputError(f"{at}.require.profile", what)
-        if rule.require.deny is not None and rule.require.approvals:
-            raise InputError(at, "denies and asks for approvals, but nothing lifts a denial; remove one of the two")
-    for index, profile in enumerate(policy.spec.profiles):
-        if list(profile.weights) != sorted(set(profile.weights)):
-            raise InputError(f"{where}, spec.profiles[{index}].weights", "must ascend, for example [5, 25, 50]")
+    wrong = contradiction(policy.spec)
+    if wrong is not None:
+        raise InputError(f"{where}, {wrong.field}", wrong.what)
     return policy
 
 

@@ -5,7 +5,6 @@ Each is one JSON Patch with tests, sent as the caller; the API server's policies
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any
@@ -22,12 +21,12 @@ from rollwarden.cli.session import Session, stdout, styled, with_session
 from rollwarden.core import messages
 from rollwarden.core.digest import images
 from rollwarden.core.released import REVIEW_SECONDS
+from rollwarden.core.restored import restored_template
 from rollwarden.core.times import timestamp
 from rollwarden.core.writes import Op, add, annotation, test
 from rollwarden.kube.errors import Conflict, NotFound, PatchTestFailed
 from rollwarden.kube.resources import REPLICASETS, ROLLOUTS
 
-EPHEMERAL = "rollout.argoproj.io/ephemeral-metadata"
 TRIES = 5
 MOST_REASON = 1000
 
@@ -244,28 +243,3 @@ def last_known_good(rollout: Rollout, sets: Iterable[ReplicaSet], namespace: str
 def _revision(one: ReplicaSet) -> int:
     text = one.metadata.annotations.get(names.ARGO_REVISION, "")
     return int(text) if text.isdigit() else 0
-
-
-def restored_template(good: ReplicaSet) -> dict[str, Any]:
-    """The Rollout's own template, without what Argo put into the ReplicaSet's copy: the hash label and the labels and
-    annotations that a strategy gives to stable or canary pods only."""
-    template = dict(good.spec.template)
-    metadata = dict(template.get("metadata") or {})
-    added = _ephemeral(good.metadata.annotations.get(EPHEMERAL, ""))
-    for part, extra in (("labels", {names.POD_TEMPLATE_HASH}), ("annotations", set[str]())):
-        kept = {k: v for k, v in (metadata.get(part) or {}).items() if k not in extra | added.get(part, set())}
-        metadata.pop(part, None)
-        if kept:
-            metadata[part] = kept
-    template["metadata"] = metadata
-    return template
-
-
-def _ephemeral(text: str) -> dict[str, set[str]]:
-    """The keys Argo added, by ``labels`` and ``annotations``; none where it says nothing readable."""
-    try:
-        value = json.loads(text) if text else {}
-    except ValueError:
-        return {}
-    parts = ("labels", "annotations")
-    return {part: set(value[part]) for part in parts if isinstance(value, dict) and isinstance(value.get(part), dict)}

@@ -7,17 +7,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rollwarden.api.change import Plan
-from rollwarden.api.enums import GateKind
 from rollwarden.cli.errors import InputError
-from rollwarden.core.plan import eta_seconds
-from rollwarden.core.times import spoken
+from rollwarden.core.plan import spoken_weights
 
 EXCLUSIVE = ("setWeight", "pause", "experiment", "analysis")
 """Argo Rollouts takes at most one of these in a step; routes, scales and plugins may stand beside it."""
 LARGEST_WEIGHT = 100
-MOST_WEIGHTS = 10
-"""A longer path is shortened in its middle."""
 _DURATION = re.compile(r"([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
 
 
@@ -94,19 +89,6 @@ def _names_in(value: Any) -> list[str]:
 def spoken_path(steps: Sequence[Mapping[str, Any]] | None) -> str:
     """The weights in order, up to the end: ``20 % → 50 % → 100 %``."""
     return spoken_weights([step["setWeight"] for step in steps or () if isinstance(step.get("setWeight"), int)])
-
-
-def spoken_weights(weights: Sequence[int]) -> str:
-    path = [*weights, 100] if not weights or weights[-1] != 100 else list(weights)
-    shortened = [*path[:4], "…", *path[-3:]] if len(path) > MOST_WEIGHTS else path
-    return " → ".join(w if isinstance(w, str) else f"{w} %" for w in shortened)
-
-
-def spoken_plan(plan: Plan) -> str:
-    """The gates' weights and, where it is known, how long they take: ``5 % → 50 % → 100 %, about 7 min``."""
-    path = spoken_weights(list(dict.fromkeys(g.weight for g in plan.gates if g.kind is GateKind.EVIDENCE)))
-    eta = eta_seconds(plan)
-    return path if eta is None else f"{path}, about {spoken(eta)}"
 
 
 def owned_positions(planned: Sequence[Mapping[str, Any]], own: Sequence[Mapping[str, Any]]) -> frozenset[int] | None:

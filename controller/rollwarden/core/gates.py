@@ -300,6 +300,6 @@ def _progress_message(seen: Seen, gate: PlannedGate, found: Evidence | None) -> 
     name = seen.rollout.metadata.name
     if gate.kind is GateKind.BAKE:
         return f'"{name}" bakes at 100 % for {spoken(gate.min_soak)}; Argo can still return to stable at once'
-    needed = _needed(found, gate)
-    got = f"{found.canary_requests:,} of about {needed:,}" if found else f"about {needed:,}"
-    return f'"{name}" is at {gate.weight} %, gathering proof of safety: {got} canary requests needed'
+    needed, got = _needed(found, gate), found.canary_requests if found else 0
+    of = f"{got:,} of about {needed:,} canary requests needed" if needed else f"{got:,} canary requests so far"
+    return f'"{name}" is at {gate.weight} %, gathering proof of safety: {of}'

@@ -43,8 +43,9 @@ def _ask(contact: str, seen: Seen) -> str:
     return f"{f'Ask {contact}; ' if contact else ''}kubectl rollwarden explain {meta.name} -n {meta.namespace}"
 
 
-def _agent(c: Classification) -> str:
-    return AGENT_NOTE if c.agent_submitter else ""
+def _agent(c: Classification, stop: str = "") -> str:
+    """What agents are told besides; ``stop`` ends the sentence before it where nothing did."""
+    return stop + AGENT_NOTE if c.agent_submitter else ""
 
 
 def held(seen: Seen, missing: tuple[ApprovalSlot, ...], decision: PolicyDecision, plan: Plan | None) -> str:
@@ -54,7 +55,7 @@ def held(seen: Seen, missing: tuple[ApprovalSlot, ...], decision: PolicyDecision
     then = f" Then {spoken_plan(plan)}." if plan and plan.gates else ""
     return (
         f'rollout "{name}" is held at 0 new pods: {spoken_origin(c)} to a {c.criticality.lower} service needs '
-        f"{spoken_slots(missing)}{cited}; {stays(seen)}.{then} {_ask(seen.assessment.contact, seen)}{_agent(c)}"
+        f"{spoken_slots(missing)}{cited}; {stays(seen)}.{then} {_ask(seen.assessment.contact, seen)}{_agent(c, '.')}"
     )
 
 
@@ -62,7 +63,7 @@ def waiting_for_evidence(seen: Seen, what: str) -> str:
     c = seen.assessment.classification
     return (
         f'rollout "{seen.rollout.metadata.name}" is held at 0 new pods: {spoken_origin(c)} to a {c.criticality.lower} '
-        f"service needs {what}; {stays(seen)}. {_ask(seen.assessment.contact, seen)}{_agent(c)}"
+        f"service needs {what}; {stays(seen)}. {_ask(seen.assessment.contact, seen)}{_agent(c, '.')}"
     )
 
 

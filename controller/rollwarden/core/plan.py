@@ -23,6 +23,8 @@ Step = Mapping[str, Any]
 UNMEASURED = "; how long is said once traffic is measured"
 _ETA = re.compile(rf", about [0-9]+ (s|min|h|days)( [0-9]+ min)?|{UNMEASURED}")
 
+MOST_WEIGHTS = 10
+"""A ladder of more weights is shortened when it is spoken of."""
 RECOVERY_WEIGHTS = (25, 50)
 """The steps of a fix while stable is the broken one, where the owner has none."""
 
@@ -249,10 +251,16 @@ def eta_seconds(plan: Plan) -> int | None:
 
 def spoken_plan(plan: Plan) -> str:
     """``33 % → 50 % → 100 %, about 7 min``."""
-    weights = [gate.weight for gate in plan.gates if gate.kind is GateKind.EVIDENCE] + [100]
-    path = " → ".join(f"{weight} %" for weight in dict.fromkeys(weights))
+    path = spoken_weights(list(dict.fromkeys(g.weight for g in plan.gates if g.kind is GateKind.EVIDENCE)))
     eta = eta_seconds(plan)
     return f"{path}, about {spoken(eta)}" if eta is not None else path + UNMEASURED
+
+
+def spoken_weights(weights: Sequence[int]) -> str:
+    """``5 % → 50 % → 100 %``, always to the end; long ladders shortened in the middle."""
+    path = [*weights, 100] if not weights or weights[-1] != 100 else list(weights)
+    shortened = [*path[:4], "…", *path[-3:]] if len(path) > MOST_WEIGHTS else path
+    return " → ".join(w if isinstance(w, str) else f"{w} %" for w in shortened)
 
 
 def newer_sentence(old: str, new: str) -> str:

@@ -217,3 +217,36 @@ def unmet_evidence(requirements: Requirements, c: Classification, level: Evidenc
     if level < requirements.min_evidence_level:
         return f"provenance of evidence level {requirements.min_evidence_level} (this has {level})"
     return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """A field of a policy's spec that makes no sense with the rest, and what to do about it."""
+
+    field: str
+    what: str
+
+
+def contradiction(spec: GuardrailPolicySpec) -> Contradiction | None:
+    """What a schema alone cannot refuse; the first one found."""
+    preset = () if spec.preset is None else PRESETS[spec.preset.value].rules
+    taken = {rule.name: "the preset's" for rule in preset}
+    profiles = {profile.name for profile in expanded(spec).profiles}
+    for index, rule in enumerate(spec.rules):
+        at, wanted = f"spec.rules[{index}]", rule.require.profile
+        if rule.name in taken:
+            return Contradiction(
+                at, f'is the second of name "{rule.name}" (the first is {taken[rule.name]}); rename it'
+            )
+        taken[rule.name] = at
+        if wanted is not None and wanted not in profiles:
+            known = ", ".join(sorted(profiles)) or "none"
+            what = f'is "{wanted}", which spec.profiles does not have (it has {known}); define it there'
+            return Contradiction(f"{at}.require.profile", what)
+        if rule.require.deny is not None and rule.require.approvals:
+            what = "denies and asks for approvals, but nothing lifts a denial; remove one of the two"
+            return Contradiction(at, what)
+    for index, profile in enumerate(spec.profiles):
+        if list(profile.weights) != sorted(set(profile.weights)):
+            return Contradiction(f"spec.profiles[{index}].weights", "must ascend, for example [5, 25, 50]")
+    return None

@@ -22,6 +22,7 @@ from rollwarden.prometheus.faults import ENDPOINT_REASONS, FaultReason, SampleFa
 from rollwarden.prometheus.grid import Grid
 from rollwarden.prometheus.history import StableHistory, Traffic, current_traffic, stable_history, traffic
 from rollwarden.prometheus.sampler import Sampler, SamplerStats
+from rollwarden.prometheus.scrapes import scrape_interval
 from rollwarden.prometheus.selectors import Selector, parse_selector
 from rollwarden.prometheus.templates import Indicator, Template, template_for
 
@@ -58,6 +59,7 @@ __all__ = [
     "current_traffic",
     "indistinguishable",
     "parse_selector",
+    "scrape_interval",
     "stable_history",
     "template_for",
     "traffic",

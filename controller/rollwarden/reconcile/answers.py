@@ -10,6 +10,7 @@ import msgspec
 
 from ..api.approval import Approval, ApprovalStatus
 from ..api.change import Change, Requirements
+from ..api.enums import Decision, Phase
 from ..api.meta import Condition
 from ..api.policy import AcceptedPolicy, GuardrailPolicyStatus, PolicyRevision
 from ..api.profile import ServiceProfile, ServiceProfileStatus
@@ -27,6 +28,7 @@ from .inforce import policies, read_policy
 from .stores import RawPolicy, Stores
 
 HISTORY = 20
+REJECTED = (Phase.REJECTED, Phase.ROLLING_BACK, Phase.ROLLED_BACK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,8 @@ class Answering:
         if change is None:
             return False, "UnknownChange", f'no Change "{ref.name}" in {key.namespace}; {self._waiting(key.namespace)}'
         counted = any(one.ref == key.name for one in change.status.approvals)
+        if approval.spec.decision is Decision.REJECT and change.status.phase in REJECTED:
+            return True, "Counted", f'reject counts: Change "{ref.name}" is {change.status.phase}'
         if change.status.phase.final and not counted:
             return (
                 False,

@@ -16,6 +16,7 @@ from ..core.classify import Subject, classify, is_agent, level_of
 from ..core.digest import images, match_digest, template_digest
 from ..core.observe import observed_change
 from ..core.policy import Place, Policy, decide_policy, in_force
+from ..core.restored import restored_template
 from ..core.seen import Assessment, Seen, SeenSet
 from ..kube.client import KubeClient
 from ..kube.errors import NotFound
@@ -169,7 +170,7 @@ def _seen_set(item: ReplicaSet) -> SeenSet:
         known_good=annotations.get(names.KNOWN_GOOD),
         replicas=item.spec.replicas,
         ready=item.status.ready_replicas,
-        digest=template_digest(item.spec.template),
+        digest=template_digest(restored_template(item)),
     )
 
 
@@ -186,7 +187,7 @@ def _assess(
     subject = Subject(
         annotations=rollout.metadata.annotations,
         template=rollout.spec.template,
-        stable_template=stable.spec.template if stable else None,
+        stable_template=restored_template(stable) if stable else None,
         labels=rollout.metadata.labels,
         namespace_labels=labels,
         submitter=rollout.metadata.annotations.get(names.SUBMITTED_BY, ""),

@@ -5,6 +5,7 @@ Measured only for changes that will be judged; a change that needs no gate never
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,12 +17,14 @@ from ..core.plan import Ground
 from ..core.policy import strictest
 from ..core.seen import ReleaseGround, Seen
 from ..judge import Dispersion, JudgeParameters, estimate, history, parameters_to_dict
-from ..prometheus import PrometheusClient, Subscription, Traffic, current_traffic, stable_history
+from ..prometheus import PrometheusClient, Subscription, Traffic, current_traffic, scrape_interval, stable_history
 from .estimates import estimator, frozen_indicators, judge_parameters
 from .indicators import prometheus_indicator
 
 FRESH_SECONDS = 30.0
 UNGATED_PLANNED_SECONDS = 900
+SCRAPE_SLACK = 0.1
+"""Scrapes drift by a little; a tenth of a tick more is no reason for a longer one."""
 BURNING = 2.0
 """Stable counts as burning when it fails at more than this many times what its objective allows."""
 
@@ -47,6 +50,7 @@ class Grounds:
         self._clock = clock
         self._lock = threading.Lock()
         self._known: dict[tuple[str, str, str], tuple[float, ReleaseGround]] = {}
+        self._tick_of: dict[str, float] = {}
 
     def ground(self, seen: Seen, profiles: tuple[ServiceProfile, ...]) -> ReleaseGround:
         """The ground for this attempt's release, at most half a minute old where it was measured."""
@@ -70,7 +74,8 @@ class Grounds:
     def _ungated(
         self, seen: Seen, needs: Requirements, indicators: tuple[FrozenIndicator, ...], url: str
     ) -> ReleaseGround:
-        parameters = self._parameters(seen, needs, indicators, planned_seconds=UNGATED_PLANNED_SECONDS)
+        tick = self._tick_of.get(url, self._settings.tick_seconds)
+        parameters = self._parameters(seen, needs, indicators, tick=tick, planned_seconds=UNGATED_PLANNED_SECONDS)
         judge = self._settings_of(parameters, indicators, url, rps=None)
         return ReleaseGround(Ground(replicas=seen.replicas, routed=is_routed(seen)), judge)
 
@@ -93,7 +98,8 @@ class Grounds:
             for indicator in indicators
             if (one := traffic.get(indicator.name)) is not None
         )
-        parameters = self._parameters(seen, needs, indicators, dispersion=dispersion, recovery=recovery)
+        tick = self._tick(client, subscription, url, now) if stable else self._settings.tick_seconds
+        parameters = self._parameters(seen, needs, indicators, tick=tick, dispersion=dispersion, recovery=recovery)
         rps = max((one.rps or 0.0 for one in traffic.values()), default=0.0)
         rates = {name: one.bad_rate for name, one in traffic.items() if one.bad_rate is not None}
         judge = self._settings_of(parameters, indicators, url, rps=rps if traffic else None)
@@ -104,6 +110,14 @@ class Grounds:
             recovery=recovery,
         )
         return ReleaseGround(ground, judge, _problem(traffic, stable is not None))
+
+    def _tick(self, client: PrometheusClient, subscription: Subscription, url: str, now: float) -> float:
+        """The grid's tick, or so many of them that every pod was scraped in each: a tick without a scrape of one arm
+        compares nothing."""
+        interval = scrape_interval(client, subscription, now)
+        ticks = max(1, math.ceil((interval or 0.0) / self._settings.tick_seconds - SCRAPE_SLACK))
+        self._tick_of[url] = ticks * self._settings.tick_seconds
+        return self._tick_of[url]
 
     def _dispersion(
         self, client: PrometheusClient, subscription: Subscription, needs: Requirements, now: float
@@ -123,6 +137,7 @@ class Grounds:
         needs: Requirements,
         indicators: tuple[FrozenIndicator, ...],
         *,
+        tick: float,
         dispersion: dict[str, Dispersion] | None = None,
         planned_seconds: float | None = None,
         recovery: bool = False,
@@ -134,7 +149,7 @@ class Grounds:
             replicas=seen.replicas,
             dispersion=dispersion,
             planned_seconds=planned_seconds,
-            tick_seconds=self._settings.tick_seconds,
+            tick_seconds=tick,
             recovery=recovery,
         )
 
@@ -142,7 +157,7 @@ class Grounds:
         self, parameters: JudgeParameters, indicators: tuple[FrozenIndicator, ...], url: str, *, rps: float | None
     ) -> JudgeSettings:
         return JudgeSettings(
-            tick_seconds=f"{self._settings.tick_seconds:g}",
+            tick_seconds=f"{parameters.tick_seconds:g}",
             indicators=indicators,
             parameters=parameters_to_dict(parameters),
             requests_per_second="" if rps is None else f"{rps:.4g}",

@@ -9,7 +9,7 @@ import msgspec
 
 from ..api.change import PolicyRef
 from ..api.policy import GuardrailPolicySpec
-from ..core.policy import Policy, expanded
+from ..core.policy import Policy, contradiction
 from .stores import RawPolicy
 
 
@@ -46,24 +46,4 @@ def _usable(spec: object) -> tuple[GuardrailPolicySpec | None, str]:
     except msgspec.ValidationError as error:
         return None, f"spec cannot be read: {error}"
     problem = contradiction(decoded)
-    return (None, problem) if problem else (decoded, "")
-
-
-def contradiction(spec: GuardrailPolicySpec) -> str:
-    """What a schema cannot refuse, naming the field; empty when the policy makes sense."""
-    whole = expanded(spec)
-    known = {profile.name for profile in whole.profiles}
-    seen: set[str] = set()
-    for rule in whole.rules:
-        where = f'rules["{rule.name}"]'
-        if rule.name in seen:
-            return f"{where} is given twice (the preset may bring one of that name): rename it"
-        seen.add(rule.name)
-        if rule.require.profile is not None and rule.require.profile not in known:
-            return f'{where}.require.profile "{rule.require.profile}" is none of {", ".join(sorted(known)) or "none"}'
-        if rule.require.deny is not None and rule.require.approvals:
-            return f"{where} denies and asks for approvals; nothing lifts a denial: remove one"
-    for profile in whole.profiles:
-        if list(profile.weights) != sorted(set(profile.weights)):
-            return f'profiles["{profile.name}"].weights must ascend, for example [5, 25, 50]'
-    return ""
+    return (decoded, "") if problem is None else (None, f"{problem.field} {problem.what}")

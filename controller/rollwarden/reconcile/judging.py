@@ -56,6 +56,12 @@ class Follow:
     pod_hashes: tuple[str, ...]
     gates: tuple[Gate, ...]
     stable_ready: bool
+    stride: int
+
+    def judged(self, number: int) -> bool:
+        """Whether this change is judged at that tick of the grid: at every one, or at every second where scrapes are
+        slower, and so on. Counters are cumulative, so nothing is lost between."""
+        return number >= self.subscription.first_tick and number % self.stride == 0
 
 
 @dataclass
@@ -163,13 +169,14 @@ class Judging:
     def _sample(self, sampler: Sampler, watched: dict[str, Watched], number: int) -> None:
         for one in watched.values():
             first = one.follow.subscription.first_tick if one.state.last_tick is None else one.state.last_tick + 1
-            if first < number:
-                _catch_up(one, sampler, first, number - 1)
-        behind = {uid: one for uid, one in watched.items() if one.follow.subscription.first_tick <= number}
-        if not behind:
+            missed = [k for k in range(first, number) if one.follow.judged(k)]
+            if missed:
+                _catch_up(one, sampler, missed)
+        due = {uid: one for uid, one in watched.items() if one.follow.judged(number)}
+        if not due:
             return
-        readings = sampler.sample([_keyed(one.follow.subscription, uid) for uid, one in behind.items()], number)
-        for uid, one in behind.items():
+        readings = sampler.sample([_keyed(one.follow.subscription, uid) for uid, one in due.items()], number)
+        for uid, one in due.items():
             _absorb(one, readings.get(uid, {}), number, self._grid.time_of(number))
 
     def _judge(self, watched: dict[str, Watched], number: int) -> None:
@@ -202,6 +209,8 @@ def follow_of(change: Change, seen: Seen, grid: Grid) -> Follow | None:
     ground = Ground(replicas=release.replicas, routed=is_routed(seen))
     parameters = parameters_from_dict(judge.parameters)
     arms = [s for s in (current, stable) if s is not None]
+    stride = max(1, round(float(judge.tick_seconds) / grid.step_seconds))
+    first = grid.number_at(unix(release.time))
     return Follow(
         key=ObjectKey(seen.rollout.metadata.namespace, seen.rollout.metadata.name),
         name=change.metadata.name,
@@ -212,12 +221,13 @@ def follow_of(change: Change, seen: Seen, grid: Grid) -> Follow | None:
             canary_set=current.name,
             stable_set=stable.name if stable and stable.name != current.name else "",
             indicators=tuple(prometheus_indicator(one) for one in judge.indicators),
-            first_tick=grid.number_at(unix(release.time)),
+            first_tick=first - first % stride,
         ),
         url=judge.prometheus_url,
         pod_hashes=tuple(s.pod_hash for s in arms),
         gates=tuple(_gates(change, release.plan.gates, ground, parameters)),
         stable_ready=stable is None or stable.replicas == 0 or stable.ready > 0,
+        stride=stride,
     )
 
 
@@ -253,11 +263,12 @@ def _keyed(subscription: Subscription, uid: str) -> Subscription:
     return replace(subscription, key=uid)
 
 
-def _catch_up(one: Watched, sampler: Sampler, first: int, last: int) -> None:
+def _catch_up(one: Watched, sampler: Sampler, missed: list[int]) -> None:
     """Asks for the ticks that were missed (a restart, a slow Prometheus) in one range query per indicator."""
-    readings = sampler.backfill(one.follow.subscription, first, last)
-    for offset, number in enumerate(range(first, last + 1)):
-        tick = {name: own[offset] for name, own in readings.items() if offset < len(own)}
+    first = missed[0]
+    readings = sampler.backfill(one.follow.subscription, first, missed[-1])
+    for number in missed:
+        tick = {name: own[number - first] for name, own in readings.items() if number - first < len(own)}
         times = [reading.tick.time for reading in tick.values()]
         if times:
             _absorb(one, tick, number, times[0])
@@ -298,6 +309,7 @@ def _evidence(one: Watched, verdict: Verdict, now: float, *, common_cause: bool)
     if silent:
         reason, message = "NoIndicators", next(iter(one.faults.values()), "no usable metric was found")
     passing = [i.log_safety for i in verdict.indicators]
+    gathering = gate is not None and result is not VerdictResult.ROLLBACK
     return Evidence(
         result=VerdictResult.HOLD if silent else result,
         reason=reason,
@@ -307,7 +319,7 @@ def _evidence(one: Watched, verdict: Verdict, now: float, *, common_cause: bool)
         indicator=max(verdict.indicators, key=lambda i: i.log_evidence).name if lead else "",
         hard=verdict.hard,
         page=verdict.page or reason == "CommonCause",
-        canary_requests=round(lead.gate_requests if gate and lead else verdict.canary_requests),
+        canary_requests=round(lead.gate_requests if gathering and lead else verdict.canary_requests),
         canary_bad=round(verdict.canary_failed),
         canary_rate=verdict.canary_rate,
         stable_rate=verdict.stable_rate,
