@@ -6,6 +6,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import urllib3
+from prometheus_client.parser import text_string_to_metric_families
+
 from e2e.components import free_ports
 from e2e.controlplane import ControlPlane
 from e2e.processes import Command, ManagedProcess
@@ -41,3 +44,18 @@ def start_operator(cp: ControlPlane, options: OperatorOptions = DEFAULTS, name: 
     }
     command = (sys.executable, "-m", "rollwarden.cli.main", "controller")
     return cp.run(Command(name, command, environment))
+
+
+def measured(operator: ManagedProcess, sample: str, **labels: str) -> float:
+    """The sum of the samples of that name, such as ``rollwarden_reconciles_total``, with these labels."""
+    port = operator.command.environment["ROLLWARDEN_METRICS_PORT"]
+    text = urllib3.request("GET", f"http://127.0.0.1:{port}/metrics", timeout=5).data.decode()
+    found = [s for family in text_string_to_metric_families(text) for s in family.samples if s.name == sample]
+    return sum(s.value for s in found if labels.items() <= s.labels.items())
+
+
+def failures(operator: ManagedProcess) -> list[str]:
+    """The log lines of reconciles that ended in an error nobody foresaw, over all its lives."""
+    words = ("reconcile failed", "judging a tick failed", "Traceback", "the observer of reconcile calls failed")
+    lines = operator.log.read_text(errors="replace").splitlines()
+    return [line for line in lines if any(word in line for word in words)]

@@ -185,7 +185,7 @@ class PodRunner:
         self._next_start = now + wait
         self._state = ContainerState(
             restarts=self._state.restarts + 1,
-            waiting=("CrashLoopBackOff", f"back-off {wait:g}s restarting failed container={self._container['name']}"),
+            waiting=_waiting(wait, str(self._container["name"])),
             last_end=ended(code, started, now),
         )
 
@@ -238,6 +238,13 @@ class PodRunner:
         if self._process is not None and self._process.poll() is None:
             self._process.kill()
             self._process.wait(KILL_SECONDS)
+
+
+def _waiting(wait: float, container: str) -> tuple[str, str]:
+    """What a container waits for after its end: its first restart comes at once, and is no loop yet."""
+    if wait == 0:
+        return ("ContainerCreating", "")
+    return ("CrashLoopBackOff", f"back-off {wait:g}s restarting failed container={container}")
 
 
 def _restarts_so_far(pod: JsonObject) -> int:

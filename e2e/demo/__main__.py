@@ -46,8 +46,8 @@ def main() -> int:
     tell = Narrator()
     tell.lines(
         [
-            "Rollwarden, end to end: nothing here is mocked. Each line has the seconds since the start and the scene's",
-            "letter; lines that begin with $ are what a person would type, with what really came back.",
+            "Rollwarden, end to end; nothing here is mocked. In front of each line stand the seconds since the",
+            "start and the scene's letter. After ada$ stands what Ada would type, and below it what came back.",
         ]
     )
     failures: dict[Scene, str] = {}
@@ -55,7 +55,6 @@ def main() -> int:
         with stack.control_plane() as cp:
             _run(cp, tell, failures)
     except KeyboardInterrupt:
-        tell.mute()
         print("\nstopped; nothing is left running", file=sys.stderr)
         return INTERRUPTED
     except FAILURES as error:
@@ -72,6 +71,9 @@ def _run(cp: ControlPlane, tell: Narrator, failures: dict[Scene, str]) -> None:
         _close(world, failures)
         if os.environ.get("KEEP") == "1":
             _keep(world)
+    except KeyboardInterrupt:
+        tell.mute()  # what the scenes will miss from now on is of no interest
+        raise
     finally:
         world.watching.stop()
 
@@ -147,7 +149,8 @@ def _keep(world: World) -> None:
     world.tell.heading("It stays up until you press Ctrl-C")
     world.tell.lines(
         [
-            f"export KUBECONFIG={cp.kubeconfig()}   # admin; beside it: {people}",
+            f"export KUBECONFIG={cp.kubeconfig()}",
+            f"beside it, one file each: {people}",
             f"alias kubectl={kubectl}",
             f"kubectl get changes -A; .venv/bin/rollwarden status -n {SERVICES[0].name}",
             f"Prometheus: {cp.prometheus_url}    logs: {cp.directory / 'logs'}",

@@ -99,7 +99,8 @@ class Narrator:
         with self._lock:
             stamp = f"{self.seconds:4.0f}s "
             for number, (line, style) in enumerate(lines):
-                head = Text(stamp if number == 0 else " " * len(stamp), style="dim")
+                head = Text()
+                head.append(stamp if number == 0 else " " * len(stamp), style="dim")
                 head.append(f"{letter or ' '}  ", style=f"bold {COLOURS.get(letter, '')}".strip())
                 head.append(line, style=style)
                 self._print(head)

@@ -25,12 +25,12 @@ def new_attempt(seen: Seen) -> Outcome | None:
     return Outcome("new-template", writes=(CreateChange(change), *problems), requeue=0)
 
 
-def outdated(seen: Seen) -> Outcome | None:
-    """Older attempts end, and their ReplicaSets are locked as soon as Argo has left them."""
+def tidy(seen: Seen) -> Outcome | None:
+    """Older attempts end, their ReplicaSets are locked once Argo has left them, and the way back to stable is open."""
     if not seen.attempt:
         return None
-    writes = (*supersede(seen, seen.attempt), *_lock_left_sets(seen))
-    return Outcome("older-attempts-end", writes=writes, requeue=0) if writes else None
+    writes = (*supersede(seen, seen.attempt), *_lock_left_sets(seen), *_mark_stable(seen))
+    return Outcome("older-attempts-end", writes=writes, requeue=0, critical=True) if writes else None
 
 
 def make_change(seen: Seen, attempt: str) -> Change:
@@ -161,12 +161,12 @@ def seed_known_good(seen: Seen) -> Outcome | None:
     return Outcome("mark-known-good", f"r{stable.revision} is known good", tuple(writes), critical=True)
 
 
-def mark_stable(seen: Seen) -> tuple[PatchReplicaSet, ...]:
-    """Before anything new runs, what serves now is marked: the return to it must never need the operator."""
+def _mark_stable(seen: Seen) -> tuple[PatchReplicaSet, ...]:
+    """What serves beside a new revision is marked: the return to it, from 0 pods too, must never need the operator."""
     stable = seen.stable_set
-    if stable is None or stable.known_good is not None or stable.ready == 0 or is_revoked(seen, stable.digest):
+    if stable is None or seen.runs_stable or stable.known_good is not None or stable.ready == 0:
         return ()
-    return (_mark(stable, seen.now),)
+    return () if is_revoked(seen, stable.digest) else (_mark(stable, seen.now),)
 
 
 def unmark_current(seen: Seen) -> tuple[PatchReplicaSet, ...]:

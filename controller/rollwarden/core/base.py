@@ -9,6 +9,7 @@ from typing import Any
 from ..api import names
 from ..api.argo import Rollout
 from ..api.change import Base, Change
+from ..api.enums import Phase
 from .plan import is_endless_pause, without_endless_pauses
 
 FIRST_HOLD = f"{names.HELD}0"
@@ -58,14 +59,17 @@ def is_barred(rollout: Rollout) -> bool:
 
 
 def _planned_by(steps: Steps, changes: Iterable[Change]) -> Change | None:
-    """The latest Change whose plan these steps are, whole or as break-glass left it."""
-    if not steps:
-        return None
-    for change in sorted(changes, key=lambda c: c.metadata.creation_timestamp or "", reverse=True):
+    """The latest Change whose plan these steps are, whole or as break-glass left it.
+
+    A completed one has put its base back, so steps like its plan are the owner's own.
+    """
+    standing = (c for c in changes if c.status.phase is not Phase.COMPLETED)
+    for change in sorted(standing, key=lambda c: c.metadata.creation_timestamp or "", reverse=True):
         release = change.status.release
         plan = release.plan.steps if release else None
-        if plan and release and plan != release.base.steps and steps in (plan, without_endless_pauses(plan)):
-            return change
+        if steps and plan and release and steps != release.base.steps:
+            if steps in (plan, without_endless_pauses(plan)):
+                return change
     return None
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from ..api import names
 from ..api.change import Change
 from ..api.enums import Mode, Phase
-from .attempt import new_attempt, outdated, seed_known_good
+from .attempt import new_attempt, seed_known_good, tidy
 from .held import HELD_RULES
 from .observe import OBSERVE_RULES
 from .released import RELEASED_RULES, aborted_while_held
@@ -58,7 +58,7 @@ def unsupported(seen: Seen) -> Outcome | None:
 def recreated(seen: Seen) -> Outcome | None:
     """A Rollout of this name was deleted before: what was live of it ends, the new one inherits nothing."""
     gone = decide_gone(seen.changes, seen.now, seen.rollout.metadata.uid)
-    return replace(gone, requeue=0, critical=True) if gone.writes else None
+    return replace(gone, requeue=0) if gone.writes else None
 
 
 def ungoverned(seen: Seen) -> Outcome | None:
@@ -98,7 +98,7 @@ RULES: tuple[Rule, ...] = (
     recreated,  # the Changes of a Rollout that is gone end
     ungoverned,  # nothing held, nothing released: only mark what is stable
     new_attempt,  # a template was written: a Change for it
-    outdated,  # earlier attempts are superseded, their ReplicaSets locked
+    tidy,  # earlier attempts are superseded, their ReplicaSets locked, stable marked
     finished,  # done with this attempt
     _while_held,  # denied, quarantined, evidence, approvals, release
     _while_released,  # aborted, promoted, regression, gates
@@ -120,4 +120,4 @@ def decide_gone(changes: Iterable[Change], now: float, uid: str = "") -> Outcome
             message=f'rollout "{change.spec.rollout.name}" was deleted while this change was {change.status.phase}',
         )
     )
-    return Outcome("rollout-deleted", writes=writes)
+    return Outcome("rollout-deleted", writes=writes, critical=bool(writes))

@@ -20,9 +20,9 @@ from .writes import Emit, Outcome, PatchRollout, Write, remove, test
 TELL_AGAIN = 1.25
 """A waiting gate's figures are written again when its requests have grown by this factor."""
 ON_COURSE = frozenset(
-    {"NotProven", "Soaking", "BetweenGates", "SafetyShown", "SoakPassed", "BakePassed", "NoCanaryRequests"}
+    {"NotProven", "Soaking", "BetweenGates", "SafetyShown", "SoakPassed", "BakePassed", "NoCanaryRequests", "NoData"}
 )
-"""The judge's reasons while a gate simply takes its time; any other is said."""
+"""The judge's reasons while a gate simply takes its time (a tick or two without data too); any other is said."""
 UNMEASURED_SOAK_SECONDS = 60.0
 
 

@@ -11,7 +11,7 @@ from ..api.change import Base, Change, CountedApproval, Plan, Release, Requireme
 from ..api.enums import Phase
 from . import messages
 from .approvals import Answer, answer, counted, lifts_quarantine, open_slots, rejection, spoken_slots
-from .attempt import is_known_good, mark_stable, revision_of
+from .attempt import is_known_good, revision_of
 from .base import resolve_base
 from .plan import UNMEASURED, Ground, eta_seconds, make_plan, newer_sentence, starting_step
 from .policy import strictest, unmet_evidence
@@ -217,14 +217,15 @@ def _plan(seen: Seen, change: Change, requirements: Requirements) -> Plan | None
 
 
 def _plan_on(seen: Seen, base: Base, requirements: Requirements, ground: Ground) -> Plan:
-    """A canary needs a stable to stand beside: before any ran, and with blueGreen, there are no steps.
+    """A canary needs a stable to stand beside: before any ran, the new revision comes up whole.
 
-    With steps, Argo would first scale up what it calls stable, and that is locked where it never was released.
+    At any lower weight Argo would first scale up what it calls stable, and that is locked where it never was released.
     """
     if seen.rollout.spec.strategy.canary is None:
         return Plan(notes=("blueGreen switches all traffic at once, so it is held and approved, but not judged",))
     if seen.stable_set is None:
-        return Plan(starting_step=starting_step(base), notes=("nothing serves yet, so this revision comes up at once",))
+        note = "nothing serves yet, so this revision comes up at once"
+        return Plan(steps=({"setWeight": 100},), starting_step=starting_step(base), notes=(note,))
     return make_plan(base, requirements, ground)
 
 
@@ -234,7 +235,7 @@ def _base(seen: Seen, change: Change) -> Base:
 
 
 def _release(seen: Seen, change: Change, rule: str, why: str, requirements: Requirements) -> Outcome:
-    """Each step conditional: clear a remembered full promotion, write down the release, mark stable, commit."""
+    """Three steps, each conditional: clear a remembered full promotion, write down the release, the commit point."""
     if seen.rollout.status.promote_full:
         clear = (test("/metadata/uid", seen.rollout.metadata.uid), remove("/status/promoteFull"))
         patch = PatchRollout(clear, subresource="status", purpose="forget a full promotion asked for while held")
@@ -255,8 +256,7 @@ def _release(seen: Seen, change: Change, rule: str, why: str, requirements: Requ
     commit = PatchRollout(release_ops(seen, made), purpose="release")
     told = Emit("Normal", "Released", message)
     lifted = _lift(seen, approvals, requirements)
-    writes = (*intent, *mark_stable(seen), commit, told, *lifted)
-    return Outcome(rule, f"{why}; {message}", writes, requeue=0, critical=True)
+    return Outcome(rule, f"{why}; {message}", (*intent, commit, told, *lifted), requeue=0, critical=True)
 
 
 def _make_release(seen: Seen, change: Change, requirements: Requirements) -> Release:
@@ -286,11 +286,15 @@ def _routed(seen: Seen) -> bool:
 
 
 def release_ops(seen: Seen, made: Release) -> tuple[Op, ...]:
-    """One patch: plan, analysis, rollback window and the released hold value, on exactly the object that was read."""
+    """One patch: plan, analysis, rollback window and the released hold value, on exactly the spec that was read.
+
+    The generation stands for the spec and the hold value for the attempt. Not the resource version: Argo writes its
+    status several times just after a template, and admission lets nobody ask for a full promotion meanwhile.
+    """
     meta = seen.rollout.metadata
     ops: list[Op] = [
         test("/metadata/uid", meta.uid),
-        test("/metadata/resourceVersion", meta.resource_version),
+        test("/metadata/generation", meta.generation),
         test(annotation(names.HOLD), seen.hold),
     ]
     if seen.rollout.spec.strategy.canary is not None:

@@ -86,10 +86,18 @@ class Sampler:
             for each in everyone
         }
 
-    def backfill(self, subscription: Subscription, from_tick: int, to_tick: int) -> dict[str, tuple[Reading, ...]]:
+    def backfill(
+        self,
+        subscription: Subscription,
+        from_tick: int,
+        to_tick: int,
+        *,
+        timeout: float = BACKFILL_TIMEOUT_SECONDS,
+    ) -> dict[str, tuple[Reading, ...]]:
         """The readings `sample` would have given, from max(from_tick, first_tick) to `to_tick`, both included.
 
-        Never raises for what Prometheus does: ticks of a failed range query come back unanswered.
+        `timeout` bounds each range query (seconds). Never raises for what Prometheus does: ticks of a failed range
+        query come back unanswered.
         """
         first = max(from_tick, subscription.first_tick)
         numbers = range(first, max(to_tick + 1, first))
@@ -99,7 +107,7 @@ class Sampler:
             for member, fault in todo.refused
         }
         for batch in todo.batches:
-            pieces = [self._piece(batch, part) for part in _parts(numbers)]
+            pieces = [self._piece(batch, part, timeout) for part in _parts(numbers)]
             for member in batch.members:
                 found[member.indicator] = tuple(reading[member.id] for piece in pieces for reading in piece)
         self._count((reading for each in found.values() for reading in each), ticks=0)
@@ -110,11 +118,11 @@ class Sampler:
         with self._lock:
             return SamplerStats(self._ticks, dict(self._unanswered), self._client.stats())
 
-    def _piece(self, batch: Batch, numbers: range) -> list[dict[tuple[str, str], Reading]]:
+    def _piece(self, batch: Batch, numbers: range, timeout: float) -> list[dict[tuple[str, str], Reading]]:
         """All members' readings at `numbers`, by one range query."""
         start, end = self._grid.time_of(numbers[0]), self._grid.time_of(numbers[-1])
         call = partial(self._client.range, batch.query, start, end, self._grid.step_seconds)
-        answer = self._ask(call, BACKFILL_TIMEOUT_SECONDS)
+        answer = self._ask(call, timeout)
         if isinstance(answer, SampleFault):
             return [
                 {member.id: unusable(number, self._grid.time_of(number), answer) for member in batch.members}

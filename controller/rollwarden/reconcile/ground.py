@@ -17,7 +17,15 @@ from ..core.plan import Ground
 from ..core.policy import strictest
 from ..core.seen import ReleaseGround, Seen
 from ..judge import Dispersion, JudgeParameters, estimate, history, parameters_to_dict
-from ..prometheus import PrometheusClient, Subscription, Traffic, current_traffic, scrape_interval, stable_history
+from ..prometheus import (
+    ENDPOINT_REASONS,
+    PrometheusClient,
+    Subscription,
+    Traffic,
+    current_traffic,
+    scrape_interval,
+    stable_history,
+)
 from .estimates import estimator, frozen_indicators, judge_parameters
 from .indicators import prometheus_indicator
 
@@ -25,6 +33,7 @@ FRESH_SECONDS = 30.0
 UNGATED_PLANNED_SECONDS = 900
 SCRAPE_SLACK = 0.1
 """Scrapes drift by a little; a tenth of a tick more is no reason for a longer one."""
+NOTHING_SERVES = "nothing serves yet, so there is nothing to compare with"
 BURNING = 2.0
 """Stable counts as burning when it fails at more than this many times what its objective allows."""
 
@@ -51,6 +60,7 @@ class Grounds:
         self._lock = threading.Lock()
         self._known: dict[tuple[str, str, str], tuple[float, ReleaseGround]] = {}
         self._tick_of: dict[str, float] = {}
+        self._away: dict[str, tuple[float, str]] = {}
 
     def ground(self, seen: Seen, profiles: tuple[ServiceProfile, ...]) -> ReleaseGround:
         """The ground for this attempt's release, at most half a minute old where it was measured."""
@@ -91,14 +101,16 @@ class Grounds:
             indicators=tuple(prometheus_indicator(one) for one in indicators),
         )
         client = self._client_for(url)
-        traffic = current_traffic(client, subscription, now) if stable else {}
-        dispersion = self._dispersion(client, subscription, needs, now) if stable else {}
+        traffic, problem = self._traffic(client, subscription, url, now) if stable else ({}, NOTHING_SERVES)
+        answers = stable is not None and url not in self._away
+        dispersion = self._dispersion(client, subscription, needs, now) if answers else {}
         recovery = seen.mode is Mode.ENFORCE and any(
             (one.bad_rate or 0.0) > BURNING * _budget(indicator)
             for indicator in indicators
             if (one := traffic.get(indicator.name)) is not None
         )
-        tick = self._tick(client, subscription, url, now) if stable else self._settings.tick_seconds
+        known = self._tick_of.get(url, self._settings.tick_seconds)
+        tick = self._tick(client, subscription, url, now) if answers else known
         parameters = self._parameters(seen, needs, indicators, tick=tick, dispersion=dispersion, recovery=recovery)
         rps = max((one.rps or 0.0 for one in traffic.values()), default=0.0)
         rates = {name: one.bad_rate for name, one in traffic.items() if one.bad_rate is not None}
@@ -109,7 +121,27 @@ class Grounds:
             estimate=estimator(parameters, rps=rps, stable_rates=rates),
             recovery=recovery,
         )
-        return ReleaseGround(ground, judge, _problem(traffic, stable is not None))
+        return ReleaseGround(ground, judge, problem)
+
+    def _traffic(
+        self, client: PrometheusClient, subscription: Subscription, url: str, now: float
+    ) -> tuple[dict[str, Traffic], str]:
+        """Today's traffic, and why its time cannot be said, if so.
+
+        An endpoint that did not answer is not asked again for half a minute: each try may hold a worker for as long as
+        a query may take, and releases do not need the answer.
+        """
+        with self._lock:
+            self._away = {u: found for u, found in self._away.items() if now - found[0] <= FRESH_SECONDS}
+            away = self._away.get(url)
+        if away is not None:
+            return {}, away[1]
+        found = current_traffic(client, subscription, now)
+        problem = _problem(found)
+        if any(fault.reason in ENDPOINT_REASONS for one in found.values() for fault in one.faults):
+            with self._lock:
+                self._away[url] = (self._clock(), problem)
+        return found, problem
 
     def _tick(self, client: PrometheusClient, subscription: Subscription, url: str, now: float) -> float:
         """The grid's tick, or so many of them that every pod was scraped in each: a tick without a scrape of one arm
@@ -181,10 +213,8 @@ def is_routed(seen: Seen) -> bool:
     return bool(canary and canary.traffic_routing)
 
 
-def _problem(traffic: dict[str, Traffic], has_stable: bool) -> str:
+def _problem(traffic: dict[str, Traffic]) -> str:
     """Why the proof's time cannot be said now; empty when it can."""
-    if not has_stable:
-        return "nothing serves yet, so there is nothing to compare with"
     if any(one.rps is not None for one in traffic.values()):
         return ""
     faults = [fault.detail for one in traffic.values() for fault in one.faults]

@@ -33,7 +33,7 @@ from ..judge import (
     parameters_from_dict,
 )
 from ..kube.informers import ObjectKey
-from ..prometheus import Grid, Reading, Sampler, Subscription
+from ..prometheus import ENDPOINT_REASONS, Grid, Reading, Sampler, Subscription
 from .ground import is_routed
 from .indicators import prometheus_indicator
 
@@ -41,6 +41,9 @@ log = structlog.get_logger(__name__)
 
 SILENT_TICKS = 3
 """Ticks in a row without any series before "no usable metric" is said."""
+SPARED_REASONS = frozenset({"CircuitOpen", "OutOfTime"})
+UNANSWERED_REASONS = frozenset({"Blind", "NoData"})
+"""The judge's words for an endpoint that gives no answer; why it does not is known here only."""
 PodStarts = Callable[[str, Iterable[str]], Mapping[str, float]]
 
 
@@ -73,6 +76,7 @@ class Watched:
     blind_since: float | None = None
     silent_ticks: int = 0
     faults: dict[str, str] = field(default_factory=dict)
+    away: str = ""
     starts_known: bool = False
 
 
@@ -285,8 +289,16 @@ def _absorb(one: Watched, readings: Mapping[str, Reading], number: int, time: fl
     one.faults = {name: fault.detail for name, r in readings.items() for fault in r.faults}
     answered = any(tick.answered for tick in ticks.values())
     one.blind_since = None if answered else (one.blind_since if one.blind_since is not None else time)
+    one.away = "" if answered else _away(readings.values(), one.away)
     empty = answered and all(not tick.canary and not tick.stable for tick in ticks.values())
     one.silent_ticks = one.silent_ticks + 1 if empty else 0
+
+
+def _away(readings: Iterable[Reading], before: str) -> str:
+    """Why the endpoint gives no answer; what it was when it was last asked, where it is spared now."""
+    faults = [fault for reading in readings for fault in reading.faults if fault.reason in ENDPOINT_REASONS]
+    asked = [fault.detail for fault in faults if fault.reason not in SPARED_REASONS]
+    return next(filter(None, [*asked, before, *(fault.detail for fault in faults)]), "")
 
 
 def _enter_gates(one: Watched, time: float) -> None:
@@ -305,7 +317,9 @@ def _evidence(one: Watched, verdict: Verdict, now: float, *, common_cause: bool)
     if common_cause and not verdict.hard:
         reason, result = "CommonCause", VerdictResult.HOLD
         message = "many changes would roll back at the same time, so the cause is likely common; a person decides"
-    silent = one.silent_ticks >= SILENT_TICKS
+    silent = one.silent_ticks >= SILENT_TICKS and result is not VerdictResult.ROLLBACK
+    if one.away and reason in UNANSWERED_REASONS:
+        message = f"{message}; {one.away}"
     if silent:
         reason, message = "NoIndicators", next(iter(one.faults.values()), "no usable metric was found")
     passing = [i.log_safety for i in verdict.indicators]

@@ -166,7 +166,7 @@ class _Reconcile:
     def _desired(self) -> tuple[int, int]:
         """Canary and stable counts; stable goes down only as far as ready canaries replace it."""
         weight = self._weight()
-        if weight >= 100:
+        if weight >= 100 or self.stable is None or self.stable is self.new:
             canary = self.replicas
         elif weight <= 0:
             canary = 0

@@ -19,6 +19,7 @@ from rollwarden.core.digest import match_digest
 from rollwarden.core.policy import join
 
 from .apiserver import ApiServer, Json, digest_of, hold_of
+from .argo import pod_hash
 
 NO_UNAPPROVED_POD = "no pod of an unapproved revision"
 APPROVAL_SERVES_ONE = "an approval never serves another attempt or digest"
@@ -68,8 +69,7 @@ class Oracle:
                 self._check_release(new)
             self.released.add(_attempt(new))
         if by_operator and old and _steps(old) != _steps(new):
-            stands = old["status"].get("abort") and old["status"]["currentPodHash"] != old["status"].get("stableRS")
-            promise(not stands, NO_EDIT_WHILE_ABORTED, f"{_steps(old)} → {_steps(new)}")
+            promise(not _stands_aborted(old), NO_EDIT_WHILE_ABORTED, f"{_steps(old)} → {_steps(new)}")
 
     def pods_start(self, replica_set: Json) -> None:
         rollout, digest = self.api.rollout, digest_of(replica_set)
@@ -182,6 +182,14 @@ def never_looser(owner: Sequence[Json], plan: Sequence[Json]) -> str:
         if highest > allowed:
             return f"weight {highest} before {step}, where the owner had {allowed}: {list(plan)}"
     return ""
+
+
+def _stands_aborted(rollout: Json) -> bool:
+    """An abort of the template that stands; where stable or another one is current, Argo forgets it anyway."""
+    status = rollout["status"]
+    current = status.get("currentPodHash")
+    of_this = current == pod_hash(rollout["spec"]["template"]) != status.get("stableRS")
+    return bool(status.get("abort")) and of_this
 
 
 def _attempt(rollout: Json) -> tuple[str, str]:
