@@ -86,7 +86,12 @@ def restored(busy: Busy) -> None:
         "spec": {"metrics": [metric]},
     }
     shop.client().create(f"/apis/argoproj.io/v1alpha1/namespaces/{shop.namespace}/analysistemplates", template)
-    steps = [{"setWeight": 25}, {"pause": {"duration": "1s"}}, {"setWeight": 50}, {"pause": {"duration": 1}}]
+    steps: list[JsonObject] = [
+        {"setWeight": 25},
+        {"pause": {"duration": "1s"}},
+        {"setWeight": 50},
+        {"pause": {"duration": 1}},
+    ]
     analysis = {"templates": [{"templateName": "one"}], "startingStep": 2}
     busy.deploy("strict", steps=steps, replicas=4)
 

@@ -58,7 +58,7 @@ def test_unusable_policy(shop: Shop, operator: ManagedProcess) -> None:
     bad = accepted(shop, policy, "False", 2)
     found = condition(bad, "Accepted")
     assert found["reason"] == "Unusable"
-    assert 'rules["ai-on-high"] is given twice' in found["message"]
+    assert 'spec.rules[0] is the second of name "ai-on-high" (the first is the preset\'s)' in found["message"]
     assert bad["status"]["accepted"] == good["status"]["accepted"]
     assert "ai-on-high" in shop.cp.kubectl("get", "guardrailpolicy", policy, "-o", "yaml").out
     assert rules_of(shop, "judged", "v3") == ["ai-needs-senior", "prove"]
@@ -119,7 +119,7 @@ def test_profiles(shop: Shop) -> None:
     """A selector that cannot be read is named; two profiles for one Rollout are said on both."""
     other = Shop(shop.cp, "teams")
     other.apply(other.manifest("shared", "v1"))
-    query = {"total": 'a_total{app=~"("}', "bad": 'a_total{app=~"(",code="500"}'}
+    query = {"total": "a_total{app}", "bad": "a_total{app}"}
     indicator = {"name": "broken", "type": "Errors", "objective": {"targetPercent": "99"}, "query": query}
     second = {
         "apiVersion": "rollwarden.dev/v1alpha1",

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from e2e.apiclient import JsonObject
-from e2e.identities import ADMIN
 from e2e.manifests import rollout, service
 
 JUNIOR = "jun@example.com"
@@ -14,15 +13,12 @@ SENIOR = "ada@example.com"
 ON_CALL = "olli@example.com"
 CI = "ci-bot"
 AGENT = "agent"
-OPERATOR_OF_CLUSTER = ADMIN
 
 API_VERSION = "rollwarden.dev/v1alpha1"
 PROVENANCE = "provenance.rollwarden.dev/"
 PREFIX = "rollwarden.dev/"
 MODE = PREFIX + "mode"
 HOLD = PREFIX + "hold"
-CHANGE = PREFIX + "change"
-MESSAGE = PREFIX + "message"
 
 PROFILE_WEIGHT = 33
 BAKE_SECONDS = 20

@@ -29,7 +29,12 @@ TITLES = {
 def write(figures: Figures, failures: Mapping[str, str], seconds: float) -> None:
     """``build/demo-summary.json``."""
     BUILD.mkdir(exist_ok=True)
-    machine = {"cpus": os.cpu_count(), "system": platform.platform(), "python": platform.python_version()}
+    machine = {
+        "cpus": os.cpu_count(),
+        "load_average_5_min": round(os.getloadavg()[1], 1),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+    }
     whole = {
         "ok": not failures,
         "failures": dict(failures),
@@ -115,5 +120,6 @@ def _costs(figures: Figures) -> list[tuple[str, str]]:
             f"{{}}, with {figures.get('changes_judged_meanwhile')} changes judged",
         ),
         ("API writes when quiet", figures.get("api_writes_per_minute_when_quiet"), "{} a minute (aim 0)"),
+        ("machine", os.cpu_count(), f"{{}} CPUs under a load of {os.getloadavg()[1]:.1f}, this demo's own included"),
     ]
     return [(name, NOT_SEEN if value is None else text.format(value)) for name, value, text in rows]

@@ -96,17 +96,17 @@ class Lifecycle(RuleBasedStateMachine):
         rules=st.sampled_from(sorted(POLICIES)),
     )
     def begin(self, steps: list[Json] | None, window: int | None, analysed: bool, serving: bool, rules: str) -> None:
-        self.set_policy(rules)
+        self.operator.policies = POLICIES[rules]
         analysis = {"templates": [{"templateName": "t"}], "startingStep": 1} if analysed else None
         self.oracle.wish = Wish(copy.deepcopy(steps), analysis, window)
         if not serving:
-            self.create()
+            self.api.create_rollout(self._manifest(IMAGES[0]), SUBMITTER)
             return
         body = self._manifest(IMAGES[0])
         body["metadata"] |= {"uid": "00000000-0000", "generation": 1, "resourceVersion": "1"}
         self.api.live.rollout = {**body, "status": {}}
         self.oracle.good.add(digest_of(body))
-        self.settle_argo()
+        self._settle()
 
     def _manifest(self, image: str) -> Json:
         wish = self.oracle.wish
@@ -197,6 +197,9 @@ class Lifecycle(RuleBasedStateMachine):
     @rule(what=st.sampled_from(["abort", "retry", "promoteFull", "promote"]))
     @precondition(lambda self: self.exists)
     def kubectl_argo_rollouts(self, what: str) -> None:
+        self._argo_command(what)
+
+    def _argo_command(self, what: str) -> None:
         status = copy.deepcopy(self.api.rollout["status"])
         match what:
             case "abort":
@@ -241,7 +244,7 @@ class Lifecycle(RuleBasedStateMachine):
         self.api.approve(ApprovalObject(metadata=meta, spec=spec))
 
     @rule(rules=st.sampled_from(sorted(POLICIES)))
-    def set_policy(self, rules: str) -> None:
+    def policy_changes(self, rules: str) -> None:
         self.operator.policies = POLICIES[rules]
 
     @rule()
@@ -278,6 +281,9 @@ class Lifecycle(RuleBasedStateMachine):
 
     @rule()
     def settle_argo(self) -> None:
+        self._settle()
+
+    def _settle(self) -> None:
         argo.settle(self.api)
         self.oracle.promoted()
         self._check_capacity()
@@ -311,18 +317,41 @@ class Lifecycle(RuleBasedStateMachine):
     @rule(turns=st.integers(1, 8))
     def everybody_works(self, turns: int) -> None:
         """The usual course of things, so that late states are reached."""
+        self._work(turns)
+
+    def _work(self, turns: int) -> None:
         for _ in range(turns):
             self.operator.reconcile()
-            self.settle_argo()
+            self._settle()
             self.api.now += 31.0
 
     @rule(knowing=st.booleans())
     def everybody_approves(self, knowing: bool) -> None:
+        self._approve(knowing)
+
+    def _approve(self, knowing: bool) -> None:
         changes = sorted(self.api.live.typed_changes(), key=lambda c: int(c.metadata.uid.rpartition("-")[2]))
         for change in changes[-1:]:
             for user in ("pat@corp", "sam@corp", "pia@corp"):
                 name, uid = change.metadata.name, change.metadata.uid
                 self._vote(user, name, uid, change.spec.template_digest, knowing=knowing)
+
+    @rule(
+        image=st.sampled_from(IMAGES),
+        own=st.booleans(),
+        origin=st.sampled_from(["", "ai", "human"]),
+        turns=st.integers(0, 9),
+        knowing=st.booleans(),
+        answer=st.sampled_from(["promote", "promote", "rollback"]),
+    )
+    @precondition(lambda self: self.exists)
+    def a_change_is_made(self, image: str, own: bool, origin: str, turns: int, knowing: bool, answer: str) -> None:
+        """A story of its own: written, seen, approved, and some way or all the way through its canary."""
+        self.operator.evidence[image] = answer
+        self._write(image, "", own, None, {names.ORIGIN: origin, names.CRITICALITY: ""}, SUBMITTER)
+        self._work(2)
+        self._approve(knowing)
+        self._work(turns)
 
     # at the end
 
@@ -333,9 +362,9 @@ class Lifecycle(RuleBasedStateMachine):
         self.operator.evidence = {}
         for _ in range(60):
             self.operator.rest()
-            self.everybody_approves(knowing=True)
-            self.settle_argo()
-            self.kubectl_argo_rollouts("promote")
+            self._approve(knowing=True)
+            self._settle()
+            self._argo_command("promote")
             self.api.now += 130.0
             if self._at_rest():
                 break
@@ -344,7 +373,7 @@ class Lifecycle(RuleBasedStateMachine):
     def _at_rest(self) -> bool:
         before = self.operator.writes
         self.operator.reconcile()
-        self.settle_argo()
+        self._settle()
         self.operator.reconcile()
         return self.operator.writes == before and self._ended() == ""
 

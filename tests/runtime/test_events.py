@@ -124,19 +124,37 @@ def test_a_write_that_fails_for_good_is_counted_and_the_next_one_goes_on(
     assert recorder.counts().failed == 1
 
 
-def test_a_count_that_could_not_be_written_is_written_later() -> None:
+def test_a_count_that_could_not_be_written_is_written_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "FIRST_WAIT", 0.001)
     sink, clock = Sink(), FakeClock()
     recorder = recorder_of(sink, clock)
     say(recorder)
     say(recorder)
     drain(recorder)
-    sink.errors = [Terminal("no")]
+    sink.errors = [Retryable("away") for _ in range(events.ATTEMPTS)]
     clock.advance(30)
     drain(recorder)
     assert sink.bumps == []
     clock.advance(30)
     drain(recorder)
     assert sink.bumps == [(1, 2, NOON)]
+
+
+def test_an_event_that_is_gone_is_not_counted_on_but_written_anew() -> None:
+    sink, clock = Sink(), FakeClock()
+    recorder = recorder_of(sink, clock)
+    say(recorder)
+    say(recorder)
+    drain(recorder)
+    sink.errors = [Terminal("not found")]
+    clock.advance(30)
+    drain(recorder)
+    clock.advance(30)
+    drain(recorder)
+    assert (len(sink.created), sink.bumps, recorder.counts().failed) == (1, [], 1)
+    say(recorder)
+    drain(recorder)
+    assert len(sink.created) == 2
 
 
 def test_stop_writes_what_is_waiting_with_its_counts() -> None:

@@ -67,9 +67,10 @@ def _planned_by(steps: Steps, changes: Iterable[Change]) -> Change | None:
     for change in sorted(standing, key=lambda c: c.metadata.creation_timestamp or "", reverse=True):
         release = change.status.release
         plan = release.plan.steps if release else None
-        if steps and plan and release and steps != release.base.steps:
-            if steps in (plan, without_endless_pauses(plan)):
-                return change
+        if not (steps and plan and release) or steps == release.base.steps:
+            continue
+        if steps in (plan, without_endless_pauses(plan)):
+            return change
     return None
 
 

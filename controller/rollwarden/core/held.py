@@ -246,8 +246,8 @@ def _release(seen: Seen, change: Change, rule: str, why: str, requirements: Requ
     intent = write_status(
         change,
         seen.now,
-        phase=Phase.AWAITING_APPROVAL,
-        reason="Releasing",
+        phase=Phase.CANARY,  # said ahead of the commit point by one write; if that is lost, the hold value decides
+        reason="Released",
         release=made,
         approvals=approvals,
         waiting_for="",

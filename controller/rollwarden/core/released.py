@@ -19,6 +19,8 @@ from .writes import Emit, Op, Outcome, PatchRollout, Write, add, annotation, rem
 
 REVIEW_SECONDS = 3 * 86400
 TIMED_OUT = "timed out"
+RESTORE_TESTS = 3
+"""As many tests begin a restore; no operation after them: nothing to put back."""
 
 
 def rolled_back_already(seen: Seen) -> Outcome | None:
@@ -41,10 +43,7 @@ def break_glass(seen: Seen) -> Outcome | None:
     )
     message = messages.break_glass(seen.rollout.metadata.name, who, reason[:200], glass.time, glass.review_due)
     release = change.status.release or _release_as_it_is(seen, change)
-    writes: list[Write] = []
-    if names.CHANGE not in seen.rollout.metadata.annotations and seen.rollout.spec.strategy.canary is not None:
-        writes.append(_mark_change(seen, release.plan))
-    writes += write_status(
+    writes = write_status(
         change,
         seen.now,
         phase=Phase.CANARY,
@@ -56,6 +55,16 @@ def break_glass(seen: Seen) -> Outcome | None:
         finished_at=None,
     )
     return Outcome("break-glass", message, (*writes, Emit("Warning", "BreakGlass", message)), requeue=0)
+
+
+def protect(seen: Seen) -> Outcome | None:
+    """From then on the steps that stand are kept against others, until the owner's are put back."""
+    change = seen.change
+    if change is None or change.status.break_glass is None or change.status.release is None or seen.runs_stable:
+        return None
+    if change.status.phase.final or names.CHANGE in seen.rollout.metadata.annotations or seen.is_blue_green:
+        return None
+    return Outcome("protect-steps", writes=(_mark_change(seen, change.status.release.plan),), requeue=0)
 
 
 def _release_as_it_is(seen: Seen, change: Change) -> Release:
@@ -132,7 +141,10 @@ def aborted_while_held(seen: Seen) -> Outcome | None:
 
 
 def _is_aborted(seen: Seen) -> bool:
-    return seen.rollout.status.abort and seen.this_revision and not seen.runs_stable
+    """The abort is of this attempt, or of the same template and so of all that Argo sees of it."""
+    current = seen.current_set
+    same = current is not None and (current.hold == seen.hold or current.digest == seen.digest)
+    return seen.rollout.status.abort and same and not seen.runs_stable
 
 
 def _rolled_back(seen: Seen, change: Change) -> Outcome:
@@ -191,8 +203,10 @@ def promoted(seen: Seen) -> Outcome | None:
     change = seen.change
     if change is None or not seen.promoted or change.status.release is None:
         return None
-    if names.CHANGE in seen.rollout.metadata.annotations:
-        patch = PatchRollout(restore_ops(seen, change.status.release), purpose="restore the owner's steps")
+    ops = restore_ops(seen, change.status.release)
+    altered = change.status.break_glass is not None and len(ops) > RESTORE_TESTS
+    if names.CHANGE in seen.rollout.metadata.annotations or altered:
+        patch = PatchRollout(ops, purpose="restore the owner's steps")
         return Outcome("restore", "the owner's steps come back", (patch,), requeue=0, critical=True)
     unproven = change.status.unproven or _ended_unproven(change)
     verdict = change.status.verdict
@@ -377,6 +391,7 @@ def _decimal(value: float | None) -> str:
 
 RELEASED_RULES = (
     break_glass,
+    protect,
     rolled_back_already,
     released_without_record,
     hold_timed_out,

@@ -21,11 +21,11 @@ from ..core.seen import Assessment, Seen, SeenSet
 from ..kube.client import KubeClient
 from ..kube.errors import NotFound
 from ..kube.informers import ObjectKey
-from ..kube.resources import APPROVALS, CHANGES, PODS, REPLICASETS, ROLLOUTS
+from ..kube.resources import APPROVALS, CHANGES, PODS, ROLLOUTS
 from .ground import Grounds
 from .inforce import policies
 from .judging import Judging
-from .stores import Stores, replica_set_owner
+from .stores import Stores
 
 ANNOTATION_FORM = 2
 """``<user> <digest>``: the parts of an approval annotation."""
@@ -75,21 +75,22 @@ class Gatherer:
         return Raw(rollout, sets, changes, tuple(approvals))
 
     def _read_fresh(self, key: ObjectKey) -> Raw | None:
-        """Reads from the API server itself: what opens a gate may never rest on a cache."""
+        """Reads from the API server itself: what opens a gate may never rest on a cache.
+
+        ReplicaSets come from the cache all the same: one that lags shows an earlier attempt's hold value, and then
+        nothing is settled and nothing is decided.
+        """
         try:
             rollout = self.client.get(ROLLOUTS, key.name, namespace=key.namespace, type=Rollout)
         except NotFound:
             return None
-        sets = self.client.list(
-            REPLICASETS, namespace=key.namespace, label_selector=names.POD_TEMPLATE_HASH, type=ReplicaSet
-        )
         changes = self.client.list(
             CHANGES, namespace=key.namespace, label_selector=f"{names.ROLLOUT_LABEL}={key.name[:63]}", type=Change
         )
         approvals = self.client.list(APPROVALS, namespace=key.namespace, type=Approval)
         return Raw(
             rollout,
-            tuple(s for s in sets.items if key in replica_set_owner(s)),
+            tuple(self.stores.replica_sets.store.by_index("rollout", key)),
             tuple(c for c in changes.items if c.spec.rollout.name == key.name),
             tuple(approvals.items),
         )

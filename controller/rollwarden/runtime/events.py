@@ -168,18 +168,22 @@ class EventRecorder(Generic[O, H]):
             if behind and (everything or now - series.written_at >= self._bump_every):
                 self._write_count(event, series, now)
             if now - series.heard_at > self._window:
-                del self._series[event]
+                self._series.pop(event, None)
 
     def _write_count(self, event: Event[O], series: _Series[H], now: float) -> None:
         count, last = series.count, series.last
-        done = self._attempt(event, lambda: self._bump(series.handle, count, last))
+        done = self._attempt(event, lambda: self._bump(event, series.handle, count, last))
         series.written_at = now  # also after a failure: the next attempt waits its turn
         if done:
             series.written_count = count
             self._totals["bumped"] += 1
 
-    def _bump(self, handle: H, count: int, last: datetime) -> bool:
-        self._sink.bump(handle, count, last)
+    def _bump(self, event: Event[O], handle: H, count: int, last: datetime) -> bool:
+        try:
+            self._sink.bump(handle, count, last)
+        except Terminal:
+            self._series.pop(event, None)  # what was written is gone: said again, it is a new event
+            raise
         return True
 
     def _attempt(self, event: Event[O], write: Callable[[], A]) -> A | None:
