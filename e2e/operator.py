@@ -41,6 +41,7 @@ def start_operator(cp: ControlPlane, options: OperatorOptions = DEFAULTS, name: 
         "ROLLWARDEN_METRICS_HOST": "127.0.0.1",
         "ROLLWARDEN_METRICS_PORT": str(port),
         "HOME": str(Path.home()),
+        "PYTHONFAULTHANDLER": "1",  # an end by a signal of the kernel's is in the log too
     }
     command = (sys.executable, "-m", "rollwarden.cli.main", "controller")
     return cp.run(Command(name, command, environment))

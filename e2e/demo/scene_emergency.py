@@ -100,6 +100,7 @@ def _on_record(stage: Stage) -> JsonObject:
     stage.world.operator.start()
 
     def look() -> JsonObject | None:
+        stage.world.operator.check()
         found = stage.change_of(VERSION)
         glass = found is not None and found.get("status", {}).get("breakGlass")
         return found if glass and found is not None and phase_of(found) == "Completed" else None

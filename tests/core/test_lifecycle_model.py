@@ -356,7 +356,11 @@ class Lifecycle(RuleBasedStateMachine):
     # at the end
 
     def teardown(self) -> None:
-        if sys.exc_info()[0] is not None or not self.exists:
+        if sys.exc_info()[0] is not None:
+            return
+        if not self.exists:
+            self.operator.rest()
+            self._check_no_live_change()
             return
         self.operator.policies = POLICIES["two"]
         self.operator.evidence = {}
@@ -397,13 +401,16 @@ class Lifecycle(RuleBasedStateMachine):
     def _check_ended(self) -> None:
         why = self._ended()
         assert not why, f"liveness: {why}; {self.api.rollout}"
-        live = [c for c in self.api.live.typed_changes() if not c.status.phase.final]
-        assert not live, f"liveness: {[c.metadata.name for c in live]} never end"
+        self._check_no_live_change()
         before = self.operator.writes
         for _ in range(4):
             self.api.now += 30.0
             self.operator.reconcile()
         assert self.operator.writes == before, "something is written although nothing changed"
+
+    def _check_no_live_change(self) -> None:
+        live = [c.metadata.name for c in self.api.live.typed_changes() if not c.status.phase.final]
+        assert not live, f"liveness: {live} never end"
 
 
 TestLifecycle = Lifecycle.TestCase

@@ -7,9 +7,9 @@ A write to a Rollout is a JSON Patch with tests, never a merge patch: a merge pa
 for. Not here: requests and connections (`transport.py`), errors, informers.
 """
 
+import threading
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Literal, Self, cast
@@ -34,6 +34,9 @@ PAGE_SIZE = 500
 RESTARTS = 3  # of a paged list whose continuation expired
 
 DEFAULTS = ClientOptions()
+
+_DECODERS: dict[Hashable, msgspec.json.Decoder[Any]] = {}
+_LEARNING = threading.Lock()
 
 SELF_ACCESS_REVIEWS = Resource(
     "authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", namespaced=False
@@ -361,9 +364,13 @@ def decode(call: Call, content: bytes | msgspec.Raw, type: type[T]) -> T:
     return value
 
 
-@lru_cache(maxsize=256)
 def _decoder(type: Hashable) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(cast(Any, type))
+    """The type's decoder. One thread at a time makes one: msgspec crashes the process when two learn a type at once."""
+    found = _DECODERS.get(type)
+    if found is None:
+        with _LEARNING:
+            found = _DECODERS.setdefault(type, msgspec.json.Decoder(cast(Any, type)))
+    return found
 
 
 def _path(call: Call) -> str:

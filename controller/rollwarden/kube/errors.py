@@ -75,6 +75,10 @@ class Status(msgspec.Struct, frozen=True):
     details: StatusDetails | None = None
 
 
+STATUS = msgspec.json.Decoder(Status)
+"""Made here, before any thread: msgspec crashes the process when two threads learn a type at once."""
+
+
 class KubeError(Exception):
     """See the module's head. `code` is the HTTP status, 0 when there was no answer."""
 
@@ -154,7 +158,7 @@ BY_CODE: Mapping[int, type[KubeError]] = {
 def error_from_answer(call: Call, code: int, body: bytes, retry_after: str | None = None) -> KubeError:
     """The exception for an HTTP answer that is not a success. `retry_after` is the header's value."""
     try:
-        status = msgspec.json.decode(body, type=Status)
+        status = STATUS.decode(body)
     except msgspec.MsgspecError:
         status = Status()
     if not status.message:

@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 import msgspec
 import urllib3
 
-from rollwarden.kube.errors import Call, KubeError, Status, UndecodableAnswer, error_from_status
+from rollwarden.kube.errors import STATUS, Call, KubeError, UndecodableAnswer, error_from_status
 from rollwarden.kube.transport import HttpRequest, Transport, unavailable
 from rollwarden.runtime.informer import EventKind, WatchEvent
 
@@ -59,7 +59,7 @@ def event_of(call: Call, line: bytes) -> WatchEvent[msgspec.Raw]:
     try:
         frame = FRAMES.decode(line)
         if frame.type == "ERROR":
-            status = msgspec.json.decode(frame.object, type=Status)
+            status = STATUS.decode(frame.object)
             raise error_from_status(call, status.code, status)
         return WatchEvent(EventKind(frame.type), frame.object)
     except (msgspec.MsgspecError, ValueError) as error:

@@ -27,6 +27,8 @@ from .indicators import prometheus_indicator
 from .inforce import policies, read_policy
 from .stores import RawPolicy, Stores
 
+msgspec.json.Decoder(GuardrailPolicyStatus)  # learnt before any thread, as in `inforce.py`
+
 HISTORY = 20
 REJECTED = (Phase.REJECTED, Phase.ROLLING_BACK, Phase.ROLLED_BACK)
 

@@ -12,6 +12,9 @@ from ..api.policy import GuardrailPolicySpec
 from ..core.policy import Policy, contradiction
 from .stores import RawPolicy
 
+# Learnt here, before any thread: msgspec crashes the process when two threads learn a type at once.
+msgspec.json.Decoder(GuardrailPolicySpec)
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
