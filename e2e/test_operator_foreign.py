@@ -7,6 +7,7 @@ leaves alone what it cannot, and never stumbles: ``test_operator_rest.py`` count
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Future
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from e2e.controlplane import ControlPlane
 from e2e.operator import failures
 from e2e.processes import ManagedProcess
 from e2e.programs import BY_NAME
-from e2e.shop import Shop, ai, low
+from e2e.shop import Scene, Shop, ai, low, played
 from e2e.stage import BARRIER, JUNIOR, hold_of, steps_of
 
 pytestmark = pytest.mark.e2e
@@ -66,10 +67,10 @@ def shop(control_plane: ControlPlane, operator: ManagedProcess) -> Iterator[Shop
     shop.close()
 
 
-# -- one at a time --------------------------------------------------------------------------------------------------
+# -- one Rollout each -----------------------------------------------------------------------------------------------
 
 
-def test_hundred_steps(shop: Shop) -> None:
+def hundred_steps(shop: Shop) -> None:
     """All of them are there in the end, in order, after being held and released."""
     steps: list[JsonObject] = [{"setWeight": weight} for weight in range(1, 101)]
     shop.deploy("centipede", steps=steps)
@@ -93,8 +94,7 @@ FOREIGN: dict[str, list[JsonObject]] = {
 }
 
 
-@pytest.mark.parametrize("kind", FOREIGN)
-def test_foreign_steps(shop: Shop, kind: str) -> None:
+def foreign_steps(kind: str, shop: Shop) -> None:
     """Held behind the barrier with every step of the owner's in its place; a return to stable brings them back."""
     name, steps = f"steps-{kind}", FOREIGN[kind]
     shop.apply(shop.manifest(name, "v1", low(), replicas=1))
@@ -106,10 +106,11 @@ def test_foreign_steps(shop: Shop, kind: str) -> None:
     shop.apply(shop.manifest(name, "v1", low(), replicas=1, steps=steps), JUNIOR)
     shop.reach(change, "Superseded")
     shop.reach(shop.change(name), "Canary", "Completed")
+    shop.wait("the release", lambda: hold_of(shop.live(name)).startswith("released-"))
     assert steps_of(shop.live(name)) == steps
 
 
-def test_invalid_for_argo(shop: Shop) -> None:
+def invalid_for_argo(shop: Shop) -> None:
     """Argo refuses it in the Rollout's status and runs nothing; once it is mended it goes its way."""
     broken = shop.manifest("broken", "v1", low(), replicas=1)
     broken["spec"]["strategy"]["canary"]["maxSurge"] = 0
@@ -124,6 +125,33 @@ def test_invalid_for_argo(shop: Shop) -> None:
     shop.change("broken")
     shop.apply(shop.manifest("broken", "v1", low(), replicas=1))
     shop.completed("broken")
+
+
+def long_name(shop: Shop) -> None:
+    """Longer than a label may be, and cut right behind a dash."""
+    name = "a" * 62 + "-name"
+    made = shop.manifest(name, "v1", low(), replicas=1)
+    made["spec"]["selector"]["matchLabels"] = {"app": "long"}
+    made["spec"]["template"]["metadata"]["labels"] = {"app": "long"}
+    shop.apply(made)
+    assert shop.completed(name)["spec"]["rollout"]["name"] == name
+
+
+SCENES: dict[str, Scene] = {
+    **{scene.__name__: scene for scene in (hundred_steps, invalid_for_argo, long_name)},
+    **{f"steps-{kind}": partial(foreign_steps, kind) for kind in FOREIGN},
+}
+
+
+@pytest.fixture(scope="module")
+def scenes(shop: Shop) -> Iterator[dict[str, Future[None]]]:
+    with played(shop.cp, SCENES, shop) as results:
+        yield results
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_foreign(scenes: dict[str, Future[None]], scene: str) -> None:
+    scenes[scene].result()
 
 
 # -- Argo's own -----------------------------------------------------------------------------------------------------

@@ -209,13 +209,13 @@ def test_change_is_immutable_and_shown(stage: Stage) -> None:
     path = f"/apis/rollwarden.dev/v1alpha1/namespaces/kinds/changes/{name}"
     error = refused(lambda: stage.operator.patch(path, {"spec": {"classification": {"origin": "Human"}}}))
     assert "spec: Invalid value" in error.message and "never changes" in error.message
-    status = {"phase": "AwaitingApproval", "waitingFor": "1 senior of #pay"}
+    status = {"phase": "Rejected", "waitingFor": "1 senior of #pay"}  # a phase that a running operator leaves alone
     stage.operator.patch(f"{path}/status", {"status": status})
     assert "written by the operator only" in refused(lambda: stage.client().delete(path)).message
     shown = stage.cp.kubectl("get", "changes", "-n", "kinds").out
     heading, row = shown.splitlines()[0].split(), shown.splitlines()[1]
     assert heading == ["NAME", "PHASE", "WAITING", "FOR", "ORIGIN", "CRITICALITY", "AGE"]
-    assert row.startswith(f"{name}   AwaitingApproval   1 senior of #pay   AI       High")
+    assert row.startswith(f"{name}   Rejected   1 senior of #pay   AI       High")
 
 
 # Short name and columns of each kind; Changes are above.

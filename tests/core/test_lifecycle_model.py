@@ -42,6 +42,7 @@ STEPS: tuple[list[Json] | None, ...] = (
     [{"setWeight": 25}, {"pause": {}}, {"setWeight": 60}, {"analysis": {"templates": []}}],
 )
 PEOPLE = {"pat@corp": Tier.PEER, "sam@corp": Tier.SENIOR, "pia@corp": Tier.PRINCIPAL, "jo@corp": Tier.SENIOR}
+APPROVERS = ("pat@corp", "sam@corp", "pia@corp")
 EMERGENCY = Request("sam@corp", breaks_glass=True)
 SUBMITTER = Request("jo@corp")
 
@@ -327,31 +328,62 @@ class Lifecycle(RuleBasedStateMachine):
 
     @rule(knowing=st.booleans())
     def everybody_approves(self, knowing: bool) -> None:
-        self._approve(knowing)
+        self._approve(knowing=knowing)
 
-    def _approve(self, knowing: bool) -> None:
+    def _approve(self, users: tuple[str, ...] = APPROVERS, digest: str = "", *, knowing: bool = False) -> None:
         changes = sorted(self.api.live.typed_changes(), key=lambda c: int(c.metadata.uid.rpartition("-")[2]))
         for change in changes[-1:]:
-            for user in ("pat@corp", "sam@corp", "pia@corp"):
+            for user in users:
                 name, uid = change.metadata.name, change.metadata.uid
-                self._vote(user, name, uid, change.spec.template_digest, knowing=knowing)
+                self._vote(user, name, uid, digest or change.spec.template_digest, knowing=knowing)
 
     @rule(
         image=st.sampled_from(IMAGES),
         own=st.booleans(),
         origin=st.sampled_from(["", "ai", "human"]),
         turns=st.integers(0, 9),
-        knowing=st.booleans(),
+        votes=st.sampled_from(["all", "all knowing", "author", "other digest"]),
         answer=st.sampled_from(["promote", "promote", "rollback"]),
     )
     @precondition(lambda self: self.exists)
-    def a_change_is_made(self, image: str, own: bool, origin: str, turns: int, knowing: bool, answer: str) -> None:
-        """A story of its own: written, seen, approved, and some way or all the way through its canary."""
+    def a_change_is_made(self, image: str, own: bool, origin: str, turns: int, votes: str, answer: str) -> None:
+        """A story of its own: written, seen, voted on, and some way or all the way through its canary."""
         self.operator.evidence[image] = answer
         self._write(image, "", own, None, {names.ORIGIN: origin, names.CRITICALITY: ""}, SUBMITTER)
         self._work(2)
-        self._approve(knowing)
+        match votes:
+            case "author":
+                self._approve(("jo@corp",))
+            case "other digest":
+                self._approve(digest="sha256:" + 64 * "0")
+            case _:
+                self._approve(knowing=votes == "all knowing")
         self._work(turns)
+
+    @rule(image=st.sampled_from(IMAGES), other=st.sampled_from(IMAGES), stamp=st.sampled_from(["", "a"]))
+    @precondition(lambda self: self.exists)
+    def a_bad_change_comes_back(self, image: str, other: str, stamp: str) -> None:
+        """Rolled back, replaced, and applied once more, as a GitOps tool would do."""
+        self.a_change_is_made(image, True, "", 4, "all", "rollback")
+        self._write(other, "", True, None, {}, SUBMITTER)
+        self._work(2)
+        self._write(image, stamp, True, None, {}, SUBMITTER)
+        self._work(2)
+        self._approve()
+        self._work(3)
+
+    @rule(image=st.sampled_from(IMAGES), turns=st.integers(3, 8))
+    @precondition(lambda self: self.exists)
+    def a_revert_with_the_operator_down(self, image: str, turns: int) -> None:
+        """From anywhere in a canary, from weight 100 too, back to what Argo calls stable."""
+        self.a_change_is_made(image, True, "", turns, "all", "promote")
+        stable = self.api.rollout["status"].get("stableRS")
+        for item in self.api.live.sets.values():
+            if item["metadata"]["labels"][names.POD_TEMPLATE_HASH] == stable:
+                body = item["spec"]["template"]
+                stamp = body["metadata"].get("annotations", {}).get("at", "")
+                self._write(body["spec"]["containers"][0]["image"], stamp, True, None, {}, SUBMITTER)
+        self._settle()
 
     # at the end
 
@@ -414,4 +446,4 @@ class Lifecycle(RuleBasedStateMachine):
 
 
 TestLifecycle = Lifecycle.TestCase
-TestLifecycle.settings = settings(max_examples=examples(30), stateful_step_count=30, deadline=None)
+TestLifecycle.settings = settings(max_examples=examples(300), stateful_step_count=30, deadline=None)

@@ -59,6 +59,11 @@ def approval_annotation(tier: Tier) -> str:
     return APPROVAL_PREFIX + tier.lower
 
 
+def rollout_label(rollout: str) -> str:
+    """A Rollout's name as the value of ``ROLLOUT_LABEL``: at most 63 characters, a letter or digit at the end."""
+    return rollout[:63].rstrip("-._")
+
+
 def attempt_of(hold: str) -> str:
     """The attempt in a hold value such as ``held-42``; empty for a value of no known form."""
     for prefix in (HELD, RELEASED, ABORTED):

@@ -50,7 +50,7 @@ def order(change: Change) -> tuple[float, int]:
 
 
 def of_rollout(cluster: Cluster, rollout: str) -> list[Change]:
-    selector = f"{names.ROLLOUT_LABEL}={rollout[:63]}"
+    selector = f"{names.ROLLOUT_LABEL}={names.rollout_label(rollout)}"
     found = cluster.client.list(CHANGES, namespace=cluster.namespace, label_selector=selector, type=Change)
     return [change for change in found.items if change.spec.rollout.name == rollout]
 

@@ -41,7 +41,7 @@ def make_change(seen: Seen, attempt: str) -> Change:
         metadata=ObjectMeta(
             name=change_name(seen.rollout, attempt),
             namespace=meta.namespace,
-            labels={names.ROLLOUT_UID_LABEL: meta.uid, names.ROLLOUT_LABEL: meta.name[:63]},
+            labels={names.ROLLOUT_UID_LABEL: meta.uid, names.ROLLOUT_LABEL: names.rollout_label(meta.name)},
         ),
         spec=ChangeSpec(
             rollout=RolloutRef(name=meta.name, uid=meta.uid, attempt=attempt),
@@ -163,8 +163,8 @@ def seed_known_good(seen: Seen) -> Outcome | None:
 
 def _mark_stable(seen: Seen) -> tuple[PatchReplicaSet, ...]:
     """What serves beside a new revision is marked: the return to it, from 0 pods too, must never need the operator."""
-    stable = seen.stable_set
-    if stable is None or seen.runs_stable or stable.known_good is not None or stable.ready == 0:
+    stable, beside = seen.stable_set, seen.hold.startswith(names.HELD) or not seen.runs_stable
+    if stable is None or not beside or stable.known_good is not None or stable.ready == 0:
         return ()
     return () if is_revoked(seen, stable.digest) else (_mark(stable, seen.now),)
 

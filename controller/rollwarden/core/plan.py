@@ -95,8 +95,8 @@ def _gated_plan(base: Base, pace: Pace, ground: Ground) -> Plan:
         target = step.get("setWeight")
         if isinstance(target, int):
             _raise_through(draft, [w for w in ladder if w < target], target, pace)
-        moved.append(len(draft.steps))
         _owner_step(draft, step, pace)
+        moved.append(len(draft.steps) - 1)
     _raise_through(draft, list(ladder), 100, pace)
     _close(draft, pace)
     gates = _with_estimates(draft.gates, pace, ground)

@@ -15,7 +15,7 @@ from rollwarden.prometheus.batches import Reading
 from rollwarden.prometheus.client import PrometheusClient
 from rollwarden.prometheus.faults import SampleFault
 from rollwarden.prometheus.grid import Grid
-from rollwarden.prometheus.sampler import BACKFILL_TIMEOUT_SECONDS, Sampler
+from rollwarden.prometheus.sampler import Sampler
 
 LOOKBACK_SECONDS = 6 * 3600.0
 HISTORY_STEP_SECONDS = 15.0
@@ -54,7 +54,7 @@ def stable_history(
 ) -> dict[str, StableHistory]:
     """Stable's ticks by indicator over the `lookback_seconds` before epoch second `until`. Never raises for faults."""
     alone = replace(subscription, canary_set="")
-    found = _ticks(client, alone, until, lookback_seconds, step_seconds, BACKFILL_TIMEOUT_SECONDS)
+    found = _ticks(client, alone, until, lookback_seconds, step_seconds)
     return {name: StableHistory(tuple(each.tick for each in own), distinct(own)) for name, own in found.items()}
 
 
@@ -67,7 +67,7 @@ def current_traffic(
     step_seconds: float = HISTORY_STEP_SECONDS,
 ) -> dict[str, Traffic]:
     """Traffic by indicator name over the `window_seconds` before epoch second `until`. Never raises for faults."""
-    found = _ticks(client, subscription, until, window_seconds, step_seconds, client.timeout)
+    found = _ticks(client, subscription, until, window_seconds, step_seconds)
     return {name: traffic(own) for name, own in found.items()}
 
 
@@ -99,9 +99,8 @@ def distinct(readings: Iterable[Reading]) -> tuple[SampleFault, ...]:
 
 
 def _ticks(
-    client: PrometheusClient, subscription: Subscription, until: float, seconds: float, step: float, timeout: float
+    client: PrometheusClient, subscription: Subscription, until: float, seconds: float, step: float
 ) -> dict[str, tuple[Reading, ...]]:
     grid = Grid(step, 0.0)
     whole = replace(subscription, first_tick=0)
-    first, last = grid.number_at(until - seconds), grid.number_at(until)
-    return Sampler(client, grid).backfill(whole, first, last, timeout=timeout)
+    return Sampler(client, grid).backfill(whole, grid.number_at(until - seconds), grid.number_at(until))

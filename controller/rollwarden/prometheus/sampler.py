@@ -30,6 +30,8 @@ TICK_SHARE = 0.8
 BACKFILL_TICKS = 500
 """Ticks per range query: far below the server's limit of 11,000 points, and short enough to answer in a few seconds."""
 BACKFILL_TIMEOUT_SECONDS = 15.0
+SHORT_TICKS = 60
+"""A range query of so few ticks gets no more time than an instant one: whoever asks waits for it."""
 _BUCKET_MEMORY = 1000
 
 Got = TypeVar("Got")
@@ -86,18 +88,10 @@ class Sampler:
             for each in everyone
         }
 
-    def backfill(
-        self,
-        subscription: Subscription,
-        from_tick: int,
-        to_tick: int,
-        *,
-        timeout: float = BACKFILL_TIMEOUT_SECONDS,
-    ) -> dict[str, tuple[Reading, ...]]:
+    def backfill(self, subscription: Subscription, from_tick: int, to_tick: int) -> dict[str, tuple[Reading, ...]]:
         """The readings `sample` would have given, from max(from_tick, first_tick) to `to_tick`, both included.
 
-        `timeout` bounds each range query (seconds). Never raises for what Prometheus does: ticks of a failed range
-        query come back unanswered.
+        Never raises for what Prometheus does: ticks of a failed range query come back unanswered.
         """
         first = max(from_tick, subscription.first_tick)
         numbers = range(first, max(to_tick + 1, first))
@@ -107,7 +101,7 @@ class Sampler:
             for member, fault in todo.refused
         }
         for batch in todo.batches:
-            pieces = [self._piece(batch, part, timeout) for part in _parts(numbers)]
+            pieces = [self._piece(batch, part) for part in _parts(numbers)]
             for member in batch.members:
                 found[member.indicator] = tuple(reading[member.id] for piece in pieces for reading in piece)
         self._count((reading for each in found.values() for reading in each), ticks=0)
@@ -118,11 +112,12 @@ class Sampler:
         with self._lock:
             return SamplerStats(self._ticks, dict(self._unanswered), self._client.stats())
 
-    def _piece(self, batch: Batch, numbers: range, timeout: float) -> list[dict[tuple[str, str], Reading]]:
+    def _piece(self, batch: Batch, numbers: range) -> list[dict[tuple[str, str], Reading]]:
         """All members' readings at `numbers`, by one range query."""
         start, end = self._grid.time_of(numbers[0]), self._grid.time_of(numbers[-1])
         call = partial(self._client.range, batch.query, start, end, self._grid.step_seconds)
-        answer = self._ask(call, timeout)
+        seconds = self._client.timeout if len(numbers) <= SHORT_TICKS else BACKFILL_TIMEOUT_SECONDS
+        answer = self._ask(call, seconds)
         if isinstance(answer, SampleFault):
             return [
                 {member.id: unusable(number, self._grid.time_of(number), answer) for member in batch.members}

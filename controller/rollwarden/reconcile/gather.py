@@ -84,9 +84,8 @@ class Gatherer:
             rollout = self.client.get(ROLLOUTS, key.name, namespace=key.namespace, type=Rollout)
         except NotFound:
             return None
-        changes = self.client.list(
-            CHANGES, namespace=key.namespace, label_selector=f"{names.ROLLOUT_LABEL}={key.name[:63]}", type=Change
-        )
+        of_it = f"{names.ROLLOUT_LABEL}={names.rollout_label(key.name)}"
+        changes = self.client.list(CHANGES, namespace=key.namespace, label_selector=of_it, type=Change)
         approvals = self.client.list(APPROVALS, namespace=key.namespace, type=Approval)
         return Raw(
             rollout,

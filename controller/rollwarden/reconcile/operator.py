@@ -33,7 +33,7 @@ from .gather import Gatherer
 from .ground import Grounds, GroundSettings
 from .judging import Judging
 from .rollouts import RolloutReconciler
-from .stores import Stores, make_stores, wire
+from .stores import Stores, make_stores, wire, wire_profiles
 
 log = structlog.get_logger(__name__)
 
@@ -119,13 +119,10 @@ class Operator:
 
     def _wire_all(self, stores: Stores) -> None:
         wire(stores, self.queue.add)
-        for name, informer in (
-            ("policies", stores.policies),
-            ("profiles", stores.profiles),
-            ("approvals", stores.approvals),
-        ):
-            informer.add_handler(_enqueue_into(self.answer_queues[name]))
+        wire_profiles(stores, self.answer_queues["profiles"].add)
         approvals = self.answer_queues["approvals"]
+        stores.policies.add_handler(_enqueue_into(self.answer_queues["policies"]))
+        stores.approvals.add_handler(_enqueue_into(approvals))
 
         def change_moved(old: object, new: object) -> None:
             metadata = getattr(new, "metadata", None)

@@ -150,6 +150,27 @@ def wire(stores: Stores, enqueue: Enqueue) -> None:
     stores.profiles.add_handler(profile_changed)
 
 
+def wire_profiles(stores: Stores, enqueue: Enqueue) -> None:
+    """A profile's answer tells of the Rollouts it selects and of the profiles beside it: any of them may change it."""
+
+    def all_beside(item: Rollout | ServiceProfile) -> None:
+        for profile in stores.profiles.store.by_index("namespace", item.metadata.namespace):
+            enqueue(ObjectKey(profile.metadata.namespace, profile.metadata.name))
+
+    def profile_changed(old: ServiceProfile | None, new: ServiceProfile | None) -> None:
+        item = new or old
+        if item is not None and (old is None or new is None or old.spec != new.spec):
+            all_beside(item)
+
+    def rollout_changed(old: Rollout | None, new: Rollout | None) -> None:
+        item = new or old
+        if item is not None and (old is None or new is None or old.metadata.labels != new.metadata.labels):
+            all_beside(item)
+
+    stores.profiles.add_handler(profile_changed)
+    stores.rollouts.add_handler(rollout_changed)
+
+
 def _keys_in(stores: Stores, namespace: str) -> list[ObjectKey]:
     return [
         ObjectKey(item.metadata.namespace, item.metadata.name)

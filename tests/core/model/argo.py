@@ -75,7 +75,7 @@ def stored_template(template: Json, label: str) -> Json:
     for container in body["spec"]["containers"]:
         container |= {
             "imagePullPolicy": "IfNotPresent",
-            "resources": {},
+            "resources": container.get("resources", {}),
             "terminationMessagePath": "/dev/termination-log",
             "terminationMessagePolicy": "File",
         }

@@ -43,12 +43,13 @@ class Operator:
     def reconcile(self, believed: Snapshot | None = None, crash_after: int | None = None) -> str:
         """One turn of the work queue, as the real loop takes it; the last rule that spoke.
 
-        ``believed``: a stale cache. What opens something is decided again on what stands.
+        ``believed``: a stale cache. What opens something is decided again on what stands, but for the ReplicaSets,
+        which the real gatherer takes from its cache always.
         """
         fresh, rule = believed is None, ""
         budget = _Budget(crash_after)
         for _ in range(STEPS_AT_ONCE):
-            source = self.api.live if fresh or believed is None else believed
+            source = self._source(believed, fresh=fresh)
             seen = self.gather(source)
             outcome = self._gone(source) if seen is None else self.decide(seen)
             if outcome.critical and not fresh:
@@ -61,6 +62,12 @@ class Operator:
                 return rule
             fresh = True
         return rule
+
+    def _source(self, believed: Snapshot | None, *, fresh: bool) -> Snapshot:
+        live = self.api.live
+        if believed is None:
+            return live
+        return Snapshot(live.rollout, believed.sets, live.changes, live.approvals) if fresh else believed
 
     def rest(self, most: int = 12) -> None:
         """Turns until nothing is written any more; AssertionError where it goes on writing."""
