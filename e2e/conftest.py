@@ -78,3 +78,8 @@ def new_namespace(control_plane: ControlPlane, request: pytest.FixtureRequest) -
     yield make
     for name in made:
         control_plane.api.delete(f"/api/v1/namespaces/{name}")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of parts come first, on a control plane without an operator that would answer beside them."""
+    items.sort(key=lambda item: "operator" in getattr(item, "fixturenames", ()))

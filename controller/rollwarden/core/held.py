@@ -146,6 +146,8 @@ def release(seen: Seen) -> Outcome | None:
     change = seen.change
     if change is None:
         return None
+    if seen.lags:
+        return Outcome("sets-not-seen", "what serves now is not known yet", requeue=1.0)
     return _release(seen, change, "released", "every requirement is met", requirements_now(seen, change))
 
 

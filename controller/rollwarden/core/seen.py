@@ -126,6 +126,14 @@ class Seen:
         return None if found.hold.startswith((names.HELD, names.ABORTED)) else found
 
     @property
+    def lags(self) -> bool:
+        """What serves is not known: its ReplicaSet is missing in the reader's cache, or older there than Argo's word."""
+        status = self.rollout.status
+        if self.stable_set is not None or not status.stable_rs:
+            return False
+        return status.ready_replicas > 0 or self._set(status.stable_rs) is None
+
+    @property
     def settled(self) -> bool:
         """Argo has seen this attempt: the current ReplicaSet carries its hold value."""
         current = self.current_set

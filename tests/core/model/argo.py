@@ -311,6 +311,7 @@ class _Reconcile:
     def _persist(self, status: Json) -> bool:
         status["observedGeneration"] = str(self.rollout["metadata"]["generation"])
         status["phase"], status["message"] = self._phase(status)
+        status["readyReplicas"] = sum(s["status"]["readyReplicas"] for s in self.api.live.sets.values())
         if not status["message"]:
             status.pop("message")
         if status == self.rollout.get("status", {}):
