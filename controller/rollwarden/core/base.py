@@ -67,8 +67,8 @@ def _planned_by(steps: Steps, changes: Iterable[Change]) -> Change | None:
     for change in sorted(standing, key=lambda c: c.metadata.creation_timestamp or "", reverse=True):
         release = change.status.release
         plan = release.plan.steps if release else None
-        if not (steps and plan and release) or steps == release.base.steps:
-            continue
+        if not (steps and plan and release) or release.base.steps in (plan, steps):
+            continue  # nothing of ours stands in such steps
         if steps in (plan, without_endless_pauses(plan)):
             return change
     return None

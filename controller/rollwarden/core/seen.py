@@ -127,7 +127,7 @@ class Seen:
 
     @property
     def lags(self) -> bool:
-        """What serves is not known: its ReplicaSet is missing in the reader's cache, or older there than Argo's word."""
+        """What serves is not known: its ReplicaSet is missing in the cache, or older there than Argo's word."""
         status = self.rollout.status
         if self.stable_set is not None or not status.stable_rs:
             return False
