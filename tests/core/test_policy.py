@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rollwarden.api.change import Author, Classification, Pace, Requirements
+from rollwarden.api import enums
+from rollwarden.api.change import Author, Classification, CountedApproval, Pace, Requirements
 from rollwarden.api.enums import (
+    ApprovalSource,
     AtMaximum,
     Autonomy,
     Criticality,
@@ -18,7 +20,6 @@ from rollwarden.api.enums import (
     Level,
     Origin,
     Preset,
-    Tests,
     Tier,
     Touch,
 )
@@ -32,6 +33,7 @@ from rollwarden.api.policy import (
     Rule,
     When,
 )
+from rollwarden.core.approvals import open_slots
 from rollwarden.core.policy import (
     BAKE_SECONDS,
     Place,
@@ -205,8 +207,8 @@ UNMET = [
     ("nothing is asked", Requirements(), {}, EvidenceLevel.E0, ""),
     ("an adopter", Requirements(human_adopter=True), {}, EvidenceLevel.E0, "adopts"),
     ("an adopter who is there", Requirements(human_adopter=True), {"human_adopter": "jo"}, EvidenceLevel.E0, ""),
-    ("passing tests", Requirements(tests=Tests.PASSED), {}, EvidenceLevel.E0, "passing tests"),
-    ("tests that passed", Requirements(tests=Tests.PASSED), {"tests_passed": True}, EvidenceLevel.E0, ""),
+    ("passing tests", Requirements(tests=enums.Tests.PASSED), {}, EvidenceLevel.E0, "passing tests"),
+    ("tests that passed", Requirements(tests=enums.Tests.PASSED), {"tests_passed": True}, EvidenceLevel.E0, ""),
     ("evidence", Requirements(min_evidence_level=EvidenceLevel.E2), {}, EvidenceLevel.E1, "level E2 (this has E1)"),
     ("evidence that suffices", Requirements(min_evidence_level=EvidenceLevel.E1), {}, EvidenceLevel.E2, ""),
 ]
@@ -220,14 +222,33 @@ def test_unmet_evidence(required: Requirements, fields: dict[str, object], level
     assert expected in found and bool(expected) is bool(found)
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "both"),
+    [
+        pytest.param((PEER,), (S,), (S,), id="a senior is a peer too"),
+        pytest.param((S,), (S, P), (S, P), id="what one rule asks of two people stays two people"),
+        pytest.param((PEER, PEER), (S,), (PEER, S), id="two people, one of them a senior"),
+        pytest.param((S,), (P,), (P,), id="a principal is a senior too"),
+        pytest.param((), (S,), (S,), id="nothing adds nothing"),
+    ],
+)
+def test_slots_of_two_rules(one: tuple[Tier, ...], other: tuple[Tier, ...], both: tuple[Tier, ...]) -> None:
+    a, b = Requirements(approvals=slots(*one)), Requirements(approvals=slots(*other))
+    assert join(a, b).approvals == slots(*both)
+
+
 # The lattice
 
 
 def at_least_as_strict(a: Requirements, b: Requirements) -> bool:
     """Whether whoever meets ``a`` meets ``b``. The pace is compared where ``b`` chose one by a profile."""
-    asked = {slot.tier: slot.count for slot in a.approvals}
+    people = [
+        CountedApproval(tier=slot.tier, user=f"{slot.tier}-{number}", source=ApprovalSource.OBJECT)
+        for slot in a.approvals
+        for number in range(slot.count)
+    ]
     return (
-        all(asked.get(slot.tier, 0) >= slot.count for slot in b.approvals)
+        not open_slots(b.approvals, people)
         and (not b.approval_ttl or 0 < a.approval_ttl <= b.approval_ttl)
         and a.min_evidence_level >= b.min_evidence_level
         and a.tests >= b.tests

@@ -12,7 +12,18 @@ from typing import TypeVar
 import msgspec
 
 from ..api.change import Classification, Denial, Pace, PolicyDecision, PolicyRef, Requirements
-from ..api.enums import AtMaximum, Autonomy, Criticality, EvidenceLevel, Level, OnNoIndicators, Ordered, Origin, Tests
+from ..api.enums import (
+    AtMaximum,
+    Autonomy,
+    Criticality,
+    EvidenceLevel,
+    Level,
+    OnNoIndicators,
+    Ordered,
+    Origin,
+    Tests,
+    Tier,
+)
 from ..api.policy import ApprovalSlot, CanaryProfile, GuardrailPolicySpec, Require, Rule, When
 from .presets import PRESETS
 from .times import whole_seconds
@@ -109,13 +120,10 @@ def strictest(parts: Iterable[Requirements], floors: Iterable[Requirements] = ()
 
 
 def join(a: Requirements, b: Requirements) -> Requirements:
-    counts: dict[object, int] = {}
-    for slot in (*a.approvals, *b.approvals):
-        counts[slot.tier] = max(counts.get(slot.tier, 0), slot.count)
-    slots = {slot.tier: slot.tier for slot in (*a.approvals, *b.approvals)}
+    """Whoever meets this meets ``a`` and ``b``, and nothing more is asked."""
     ttls = [ttl for ttl in (a.approval_ttl, b.approval_ttl) if ttl]
     return Requirements(
-        approvals=tuple(ApprovalSlot(tier=tier, count=counts[tier]) for tier in sorted(slots.values())),
+        approvals=_join_slots(a.approvals, b.approvals),
         approval_ttl=min(ttls, default=0),
         min_evidence_level=max(a.min_evidence_level, b.min_evidence_level),
         tests=max(a.tests, b.tests),
@@ -126,6 +134,18 @@ def join(a: Requirements, b: Requirements) -> Requirements:
         objective_floor=max(a.objective_floor, b.objective_floor, key=lambda text: (float(text or 0), text)),
         required_indicators=tuple(sorted({*a.required_indicators, *b.required_indicators}, key=str)),
     )
+
+
+def _join_slots(a: tuple[ApprovalSlot, ...], b: tuple[ApprovalSlot, ...]) -> tuple[ApprovalSlot, ...]:
+    """As many people of at least each tier as either asks for: one rule's senior is another rule's peer too."""
+    slots: list[ApprovalSlot] = []
+    above = 0
+    for tier in sorted(Tier, reverse=True):
+        wanted = max(sum(slot.count for slot in every if slot.tier >= tier) for every in (a, b))
+        if wanted > above:
+            slots.append(ApprovalSlot(tier=tier, count=wanted - above))
+            above = wanted
+    return tuple(reversed(slots))
 
 
 def join_pace(a: Pace, b: Pace) -> Pace:
