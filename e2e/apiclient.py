@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,10 @@ JsonObject = dict[str, Any]
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
+
+UNAVAILABLE = 503
+UNAVAILABLE_SECONDS = 15.0
+"""An API server that has just started, or just got a new kind, refuses what its policies match for so long at most."""
 
 WATCH_SECONDS = 60
 RETRY_SECONDS = 0.5
@@ -68,10 +73,18 @@ class ApiClient:
         content_type: str = "application/json",
         query: Mapping[str, str | int] | None = None,
     ) -> JsonObject:
-        """One request, one JSON object back."""
-        response = self._send(method, path, body, content_type, query or {}, stream=False, timeout=self._timeout)
-        parsed: JsonObject = json.loads(response.data)
-        return parsed
+        """One request, one JSON object back; while the server answers 503, it has done nothing and is asked again."""
+        deadline = time.monotonic() + UNAVAILABLE_SECONDS
+        while True:
+            try:
+                response = self._send(method, path, body, content_type, query or {}, False, self._timeout)
+            except ApiError as error:
+                if error.code != UNAVAILABLE or time.monotonic() > deadline:
+                    raise
+                time.sleep(RETRY_SECONDS)
+                continue
+            parsed: JsonObject = json.loads(response.data)
+            return parsed
 
     def watch(self, path: str, version: str, seconds: int) -> Iterator[tuple[str, JsonObject]]:
         """Events (type, object) from ``version`` on, for ``seconds``; ApiError 410 when that version is too old."""

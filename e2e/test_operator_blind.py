@@ -158,6 +158,15 @@ def crash_loop(shop: Shop, load: LoadGenerator) -> None:
     assert "crash in a loop" in done["status"]["verdict"]["message"]
 
 
+def late_start(shop: Shop, load: LoadGenerator) -> None:
+    """The owner waits before the first pod, for longer than the pods may take: that is no failure to start."""
+    slow = {"START_DELAY_SECONDS": 3}
+    steps: list[JsonObject] = [{"pause": {"duration": "10s"}}, {"setWeight": 50}]
+    shop.deploy("late", progressDeadlineSeconds=8, steps=steps)
+    shop.apply(shop.manifest("late", "v2", low(), env=slow, progressDeadlineSeconds=8, steps=steps), JUNIOR)
+    assert "verdict" not in shop.completed("late", seconds=90)["status"]
+
+
 def _dead(shop: Shop, name: str, env: Mapping[str, str | int]) -> JsonObject:
     """Pods that never come up are rolled back with no request counted, and stable serves."""
     shop.deploy(name, progressDeadlineSeconds=8)
@@ -168,7 +177,7 @@ def _dead(shop: Shop, name: str, env: Mapping[str, str | int]) -> JsonObject:
     return done
 
 
-SCENES = {scene.__name__: scene for scene in (no_such_series, counters_start_anew, never_ready, crash_loop)}
+SCENES = {scene.__name__: scene for scene in (no_such_series, counters_start_anew, never_ready, crash_loop, late_start)}
 
 
 @pytest.fixture(scope="module")

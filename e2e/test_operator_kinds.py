@@ -237,6 +237,7 @@ def test_short_names(stage: Stage, short: str) -> None:
 
 def test_category(stage: Stage) -> None:
     create(stage, approval(reason="for the list"), dry_run=False)
+    assert stage.cp.kubectl("api-resources").ok  # kubectl remembers for hours which kinds there were
     listed = stage.cp.kubectl("get", "rollwarden", "-n", "kinds")
     assert listed.ok, listed.err
     assert "approval.rollwarden.dev/a-" in listed.out

@@ -325,13 +325,16 @@ def test_history_and_traffic_before_a_release(plane: ControlPlane, load: LoadGen
     """From raw counters, by indicator."""
     client = PrometheusClient(plane.prometheus_url)
     before = replace(WEB, canary_set="")
+    grown = f'sum(increase(http_requests_total{{namespace="{SHOP}"}}[15s])) > 0'
+    plane.wait_for("traffic in the history", lambda: plane.query(grown), every=0.2)
     found = stable_history(client, before, time.time() - 1, lookback_seconds=60, step_seconds=1)
     assert len(found["errors"].ticks) == 61
     assert found["errors"].faults == ()
     assert sum(each.stable_total for each in history(found["errors"].ticks)) > 0
     measured = current_traffic(client, WEB, time.time() - 1, window_seconds=10, step_seconds=1)["errors"]
     assert measured.rps == pytest.approx(RPS, rel=0.5)
-    assert (measured.bad_rate, measured.pods, measured.seconds, measured.faults) == (0, 2, 10, ())
+    assert (measured.bad_rate, measured.pods, measured.faults) == (0, 2, ())
+    assert 8 <= measured.seconds <= 10  # a scrape of a busy machine comes late
 
 
 def test_a_restarted_pod_loses_no_increment(plane: ControlPlane, load: LoadGenerator) -> None:

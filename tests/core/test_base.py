@@ -8,7 +8,17 @@ import pytest
 
 from rollwarden.api import names
 from rollwarden.api.argo import CanaryStrategy, Rollout, RolloutSpec, Strategy
-from rollwarden.api.change import Base, Change, ChangeSpec, ChangeStatus, Classification, Plan, PolicyDecision, Release
+from rollwarden.api.change import (
+    Base,
+    BreakGlass,
+    Change,
+    ChangeSpec,
+    ChangeStatus,
+    Classification,
+    Plan,
+    PolicyDecision,
+    Release,
+)
 from rollwarden.api.change import RolloutRef as Ref
 from rollwarden.api.enums import Criticality, Origin, Phase
 from rollwarden.api.meta import ObjectMeta
@@ -30,7 +40,12 @@ def rollout(steps: Steps, hold: str = "held-7") -> Rollout:
     )
 
 
-def planned(base: Steps, plan: Steps, phase: Phase = Phase.ROLLED_BACK) -> Change:
+GLASS = BreakGlass(
+    user="olli@example.com", reason="outage", time="2026-01-01T00:00:00.000Z", review_due="2026-01-04T00:00:00.000Z"
+)
+
+
+def planned(base: Steps, plan: Steps, phase: Phase = Phase.ROLLED_BACK, glass: BreakGlass | None = None) -> Change:
     release = Release(time="2026-01-01T00:00:00.000Z", base=Base(steps=base), plan=Plan(steps=plan))
     return Change(
         spec=ChangeSpec(
@@ -40,7 +55,7 @@ def planned(base: Steps, plan: Steps, phase: Phase = Phase.ROLLED_BACK) -> Chang
             classification=Classification(origin=Origin.AI, criticality=Criticality.LOW),
             decision=PolicyDecision(),
         ),
-        status=ChangeStatus(phase=phase, release=release),
+        status=ChangeStatus(phase=phase, release=release, break_glass=glass),
     )
 
 
@@ -51,9 +66,21 @@ def planned(base: Steps, plan: Steps, phase: Phase = Phase.ROLLED_BACK) -> Chang
         pytest.param(BARRIER + PLAN, [planned(HALF, PLAN)], HALF, id="nor is the plan that an earlier change left"),
         pytest.param(
             (*BARRIER, {"setWeight": 33}, {"setWeight": 50}),
-            [planned(HALF, PLAN)],
+            [planned(HALF, PLAN, glass=GLASS)],
             HALF,
             id="nor what break-glass left of it",
+        ),
+        pytest.param(
+            BARRIER + HALF,
+            [planned(PAUSED, PAUSED, glass=GLASS)],
+            PAUSED,
+            id="break-glass took the owner's own pause too",
+        ),
+        pytest.param(
+            (*BARRIER, {"setWeight": 33}, {"setWeight": 50}),
+            [planned(HALF, PLAN)],
+            ({"setWeight": 33}, {"setWeight": 50}),
+            id="where nobody broke glass such steps are the owner's",
         ),
         pytest.param(
             BARRIER + HALF, [planned(PAUSED, PAUSED)], HALF, id="steps without a pause are the owner's new ones"

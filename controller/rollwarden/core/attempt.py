@@ -9,7 +9,7 @@ from ..api.meta import ObjectMeta
 from . import messages
 from .seen import Seen, SeenSet, change_name
 from .status import write_status
-from .times import timestamp, unix
+from .times import timestamp, unix_or_never
 from .writes import CreateChange, Emit, Op, Outcome, PatchReplicaSet, Write, add, annotation, remove, test
 
 KNOWN_GOOD_COUNT = 3
@@ -126,15 +126,8 @@ def good_sets(seen: Seen) -> tuple[SeenSet, ...]:
     """The ReplicaSets that count as known good: the latest three marks, none older than 30 days, none revoked."""
     marks = (s for s in seen.sets if s.known_good is not None and not is_revoked(seen, s.digest))
     marked = sorted(marks, key=lambda s: s.known_good or "", reverse=True)
-    fresh = [s for s in marked if seen.now - _marked_at(s) <= KNOWN_GOOD_SECONDS]
+    fresh = [s for s in marked if seen.now - unix_or_never(s.known_good) <= KNOWN_GOOD_SECONDS]
     return tuple(fresh[:KNOWN_GOOD_COUNT])
-
-
-def _marked_at(s: SeenSet) -> float:
-    try:
-        return unix(s.known_good or "")
-    except ValueError:
-        return 0.0
 
 
 def seed_known_good(seen: Seen) -> Outcome | None:

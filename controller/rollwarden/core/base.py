@@ -28,7 +28,7 @@ def resolve_base(rollout: Rollout, changes: Iterable[Change]) -> Base:
     steps = without_barrier(rollout)
     analysis = _analysis(rollout)
     window = _window(rollout, annotations)
-    earlier = _planned_by(steps, changes)
+    earlier = _planned_by(steps, changes, names.BREAK_GLASS in annotations)
     if earlier is None or earlier.status.release is None:
         return Base(steps=steps, analysis=analysis, rollback_window=window)
     base = earlier.status.release.base
@@ -58,8 +58,8 @@ def is_barred(rollout: Rollout) -> bool:
     return held and len(steps) >= 2 and steps[0].get("setWeight") == 0 and is_endless_pause(steps[1])
 
 
-def _planned_by(steps: Steps, changes: Iterable[Change]) -> Change | None:
-    """The latest Change whose plan these steps are, whole or as break-glass left it.
+def _planned_by(steps: Steps, changes: Iterable[Change], glass_broken: bool) -> Change | None:
+    """The latest Change whose plan these steps are: whole, or as break-glass left it, where it was used.
 
     A completed one has put its base back, so steps like its plan are the owner's own.
     """
@@ -67,9 +67,10 @@ def _planned_by(steps: Steps, changes: Iterable[Change]) -> Change | None:
     for change in sorted(standing, key=lambda c: c.metadata.creation_timestamp or "", reverse=True):
         release = change.status.release
         plan = release.plan.steps if release else None
-        if not (steps and plan and release) or release.base.steps in (plan, steps):
+        if not (steps and plan and release) or steps == release.base.steps:
             continue  # nothing of ours stands in such steps
-        if steps in (plan, without_endless_pauses(plan)):
+        pruned = glass_broken or change.status.break_glass is not None
+        if steps == plan or (pruned and steps == without_endless_pauses(plan)):
             return change
     return None
 

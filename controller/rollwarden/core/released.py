@@ -14,7 +14,7 @@ from .held import answers, strategy_ops, under_way_ops
 from .plan import is_endless_pause
 from .seen import PROGRESS_DEADLINE_SECONDS, Seen
 from .status import write_status
-from .times import spoken, timestamp, unix
+from .times import spoken, timestamp, unix, unix_or_never
 from .writes import Emit, Op, Outcome, PatchRollout, Write, add, annotation, remove, test
 
 REVIEW_SECONDS = 3 * 86400
@@ -327,16 +327,28 @@ def never_ready(seen: Seen, change: Change) -> Verdict | None:
     current, release = seen.current_set, change.status.release
     if current is None or release is None or current.replicas == 0 or current.ready > 0:
         return None
-    limit = seen.rollout.spec.progress_deadline_seconds or PROGRESS_DEADLINE_SECONDS
     was_ready = bool(change.status.gates)  # Argo reaches a gate with ready pods only
-    waited = seen.now - unix(release.time)
     if seen.crash_looping:
         reason, message = "CrashLoop", "its pods crash in a loop and none is ready"
-    elif waited > limit and not was_ready:
+    elif not was_ready and _deadline_exceeded(seen, unix(release.time)):
+        limit = seen.rollout.spec.progress_deadline_seconds or PROGRESS_DEADLINE_SECONDS
         reason, message = "NeverReady", f"none of its {current.replicas} pods was ready within {spoken(limit)}"
     else:
         return None
     return Verdict(result=VerdictResult.ROLLBACK, reason=reason, message=message, decided_at=timestamp(seen.now))
+
+
+def _deadline_exceeded(seen: Seen, released_at: float) -> bool:
+    """Argo says so, and said it after the release: it counts from when it asked for pods, and not while it pauses.
+
+    The condition of a held revision may stand for a moment longer; nothing was asked of that one.
+    """
+    return any(
+        condition.get("type") == "Progressing"
+        and condition.get("reason") == "ProgressDeadlineExceeded"
+        and unix_or_never(condition.get("lastUpdateTime")) > released_at
+        for condition in seen.rollout.status.conditions or ()
+    )
 
 
 def under_way(seen: Seen) -> Outcome | None:

@@ -45,6 +45,14 @@ def unix(text: str) -> float:
     return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
+def unix_or_never(text: object) -> float:
+    """Seconds of a time that others wrote; 0, long ago, where it is none."""
+    try:
+        return unix(str(text))
+    except ValueError:
+        return 0.0
+
+
 def spoken(span: float) -> str:
     """A length of time as people say it: 41 s, 12 min, 2 h 30 min, 3 days."""
     total = round(span)
