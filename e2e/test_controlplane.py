@@ -210,8 +210,9 @@ def test_a_service_account_has_a_real_token(control_plane: ControlPlane) -> None
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
 def test_nothing_is_left_running_when_the_parent_is_ended(number: signal.Signals, tmp_path: Path) -> None:
     program = textwrap.dedent("""
-        import time
+        import signal, time
         from e2e.controlplane import ControlPlane, Parts
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background inherits that it is ignored
         with ControlPlane(Parts(argo=False, prometheus=False)) as cp:
             print(cp.directory, *cp.pids.values(), cp.watchdog_pid, flush=True)
             time.sleep(120)
