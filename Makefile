@@ -7,10 +7,10 @@ RESULTS := build/tests
 STEP = @printf '\n== %s\n'
 
 .DEFAULT_GOAL := help
-.PHONY: help venv build demo test lint unit e2e generate clean
+.PHONY: help venv build demo test lint unit e2e bench-judge generate clean
 
 help: ## what there is
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv: $(STAMP) ## the virtual environment, from the lock file
 
@@ -53,9 +53,14 @@ e2e: build ## against the local control plane
 	@mkdir -p $(RESULTS)
 	@$(BIN)/python -m e2e.runs $(RESULTS)/e2e.xml
 
-generate: $(STAMP) ## crds/ and deploy/admission.yaml from the code
+bench-judge: $(STAMP) ## the judge beside its peers' rules, by simulation; RUNS=500 takes hours, QUICK=1 minutes
+	$(STEP) "the judge and its peers on the same data"
+	@$(BIN)/python -m tests.perf.bench_judge --runs $(or $(RUNS),500) $(if $(QUICK),--quick)
+
+generate: $(STAMP) ## crds/ and deploy/admission.yaml from the code, the attack table in docs/ from its data
 	$(BIN)/rollwarden crds --dir crds
 	$(BIN)/python -m rollwarden.admission > deploy/.admission.yaml && mv deploy/.admission.yaml deploy/admission.yaml
+	$(BIN)/python -m e2e.attacks
 
 clean: ## what was generated here; the built programs stay in the user cache
 	rm -rf build dist $(VENV) .mypy_cache .ruff_cache .hypothesis .import_linter_cache

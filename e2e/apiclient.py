@@ -5,6 +5,7 @@ Not for the operator (it has its own adapter) and not for tests of who may do wh
 
 from __future__ import annotations
 
+import copy
 import json
 import sys
 import threading
@@ -48,6 +49,12 @@ class ApiClient:
         self._headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
         self._timeout = timeout
         self._pool = urllib3.PoolManager(ca_certs=str(ca_file), maxsize=16, retries=False)
+
+    def acting_as(self, user: str) -> ApiClient:
+        """The same client, impersonating ``user``: whoever it is needs the right to."""
+        other = copy.copy(self)
+        other._headers = {**self._headers, "Impersonate-User": user}
+        return other
 
     def get(self, path: str, **query: str | int) -> JsonObject:
         return self.request("GET", path, query=query)

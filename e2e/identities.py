@@ -15,6 +15,8 @@ from pathlib import Path
 import yaml
 
 ADMIN = "admin"
+PLATFORM = "platform@example.com"
+"""Whoever runs Rollwarden here: a principal in the whole cluster, as ``install.py`` binds it."""
 NODE = "node-1"
 NODE_USER = f"system:node:{NODE}"
 
@@ -35,6 +37,9 @@ PEOPLE = (
     Identity("olli@example.com", ("on-call",)),
     Identity("ci-bot", ("ci",)),
     Identity("agent", ("agents",)),
+    Identity("nan@example.com", ("team-leads",)),
+    Identity("root@example.com", ("platform",)),
+    Identity(PLATFORM, ("rollwarden-admins",)),
 )
 SYSTEM = (
     Identity(ADMIN, ("system:masters",)),

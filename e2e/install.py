@@ -12,6 +12,7 @@ from pathlib import Path
 
 from e2e.apiclient import MERGE, ApiClient, ApiError, JsonObject
 from e2e.controlplane import ControlPlane
+from e2e.identities import ADMIN, PLATFORM
 from e2e.records import approval, change
 
 ROOT = Path(__file__).parent.parent
@@ -21,6 +22,9 @@ DRY_RUN = {"dryRun": "All"}
 ROLLOUTS = f"/apis/argoproj.io/v1alpha1/namespaces/{PROBE}/rollouts"
 REPLICASETS = f"/apis/apps/v1/namespaces/{PROBE}/replicasets"
 RECORDS = f"/apis/rollwarden.dev/v1alpha1/namespaces/{PROBE}"
+CORE = f"/api/v1/namespaces/{PROBE}"
+RBAC = "/apis/rbac.authorization.k8s.io/v1"
+POLICIES = "/apis/rollwarden.dev/v1alpha1/guardrailpolicies"
 
 
 @cache
@@ -32,16 +36,54 @@ def install_rollwarden(cp: ControlPlane) -> None:
     _apply(cp, "crds")
     cp.wait_for("Rollwarden's kinds to be served", lambda: _served(cp.api))
     _apply(cp, "deploy")
+    _grant_platform(cp)
+    platform = cp.access.client(PLATFORM)
     cp.api.create("/api/v1/namespaces", {"metadata": {"name": PROBE}})
     try:
-        cp.api.create(ROLLOUTS, _rollout("probe"))
-        cp.api.create(REPLICASETS, _replicaset("probe", 0))
-        cp.api.patch(f"/api/v1/namespaces/{PROBE}", {"metadata": {"labels": {"rollwarden.dev/mode": "enforce"}}})
+        _furnish(cp.api)
+        labels = {"rollwarden.dev/mode": "enforce", "rollwarden.dev/criticality": "high"}
+        cp.api.patch(CORE, {"metadata": {"labels": labels}})
         _await_policies(cp)
     finally:
-        # the Rollout first: an operator that starts now should not find it in a namespace on its way out
-        cp.api.delete(f"{ROLLOUTS}/probe")
-        cp.api.delete(f"/api/v1/namespaces/{PROBE}")
+        # the Rollouts first: an operator that starts now should not find them in a namespace on its way out
+        for name in ("probe", "train"):
+            platform.delete(f"{ROLLOUTS}/{name}")
+        platform.delete(CORE)
+
+
+def _grant_platform(cp: ControlPlane) -> None:
+    """Whoever runs Rollwarden may write policies and profiles, and end enforced namespaces and Rollouts."""
+    rules = [
+        {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list", "update", "patch", "delete"]},
+        {"apiGroups": ["rollwarden.dev"], "resources": ["serviceprofiles"], "verbs": ["create", "patch", "delete"]},
+        {"apiGroups": ["argoproj.io"], "resources": ["rollouts"], "verbs": ["delete"]},
+    ]
+    cp.api.create(f"{RBAC}/clusterroles", {"metadata": {"name": "platform"}, "rules": rules})
+    for role in ("platform", "rollwarden-principal"):
+        binding = {
+            "metadata": {"name": f"platform-{role}"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+            "subjects": [{"kind": "User", "name": PLATFORM}],
+        }
+        cp.api.create(f"{RBAC}/clusterrolebindings", binding)
+
+
+def _furnish(api: ApiClient) -> None:
+    """What the probes ask about, and a map as the operator writes it, by which ``admin`` is an AI agent."""
+    api.create(ROLLOUTS, _rollout("probe"))
+    api.create(ROLLOUTS, _rollout("train"))
+    api.create(REPLICASETS, _replicaset("probe", 0))
+    service = {"selector": {"app": "probe"}, "ports": [{"port": 80}]}
+    api.create(f"{CORE}/services", {"metadata": {"name": "probe"}, "spec": service})
+    data = {
+        "agents.users": f"\n{ADMIN}\n",
+        "crit.probe": "high",
+        "pods.probe": "\napp=probe\n",
+        "sel.probe": "\napp=probe\n",
+        "crit.train": "high",
+        "train.train": "it is at 25 %",
+    }
+    api.create(f"{CORE}/configmaps", {"metadata": {"name": "rollwarden-governed"}, "data": data})
 
 
 def _await_policies(cp: ControlPlane) -> None:
@@ -90,10 +132,15 @@ def _rollout(name: str) -> JsonObject:
     return {
         "apiVersion": "argoproj.io/v1alpha1",
         "kind": "Rollout",
-        # made before the policies act, and held all the same
-        "metadata": {"name": name, "annotations": {"rollwarden.dev/hold": "held-0"}},
+        "metadata": {
+            "name": name,
+            # made before the policies act, and held all the same
+            "annotations": {"rollwarden.dev/hold": "held-0", "provenance.rollwarden.dev/origin": "ai"},
+            # no Argo controller looks at it
+            "labels": {"argo-rollouts.argoproj.io/controller-instance-id": "nobody"},
+        },
         "spec": {
-            "replicas": 0,
+            "replicas": 1,
             "selector": {"matchLabels": labels},
             "strategy": {"canary": {"steps": [{"setWeight": 20}]}},
             "template": {
@@ -127,6 +174,10 @@ def _patched(path: str, body: JsonObject) -> Callable[[ControlPlane], JsonObject
 
 def _created(path: str, body: JsonObject) -> Callable[[ControlPlane], JsonObject]:
     return lambda cp: cp.api.request("POST", path, body, query=DRY_RUN)
+
+
+def _deleted(path: str) -> Callable[[ControlPlane], JsonObject]:
+    return lambda cp: cp.api.request("DELETE", path, query=DRY_RUN)
 
 
 def _refuses(ask: Callable[[ControlPlane], JsonObject], words: str) -> Callable[[ControlPlane], bool]:
@@ -164,16 +215,48 @@ def _keeps_plan(cp: ControlPlane) -> bool:
     return bool(kept["spec"]["strategy"]["canary"]["steps"] == [{"setWeight": 20}])
 
 
-def _warns(cp: ControlPlane) -> bool:
-    image = '{"spec":{"template":{"spec":{"containers":[{"name":"probe","image":"example.com/probe:2"}]}}}}'
-    done = cp.kubectl("patch", "rollout", "probe", "-n", PROBE, "--type=merge", "--dry-run=server", "-p", image)
-    return "rollwarden-announce-hold" in done.err
+def _warns(patch: str, policy: str) -> Callable[[ControlPlane], bool]:
+    def acts(cp: ControlPlane) -> bool:
+        done = cp.kubectl("patch", "rollout", "probe", "-n", PROBE, "--type=merge", "--dry-run=server", "-p", patch)
+        return policy in done.err
+
+    return acts
+
+
+def _names_editor(cp: ControlPlane) -> bool:
+    made = cp.access.client(PLATFORM).request("POST", POLICIES, _policy(), query=DRY_RUN)
+    return bool(made["metadata"].get("annotations", {}).get("rollwarden.dev/edited-by") == PLATFORM)
+
+
+def _policy() -> JsonObject:
+    kind = {"apiVersion": "rollwarden.dev/v1alpha1", "kind": "GuardrailPolicy"}
+    return {**kind, "metadata": {"name": PROBE}, "spec": {"preset": "Memo"}}
+
+
+def _profile() -> JsonObject:
+    kind = {"apiVersion": "rollwarden.dev/v1alpha1", "kind": "ServiceProfile"}
+    return {**kind, "metadata": {"name": "probe"}, "spec": {}}
+
+
+def _deployment(name: str, app: str) -> JsonObject:
+    spec = _replicaset(app, 0)["spec"]
+    labels = {"app": app}
+    template = {"metadata": {"labels": labels}, "spec": spec["template"]["spec"]}
+    whole = {"replicas": 0, "selector": {"matchLabels": labels}, "template": template}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": whole}
+
+
+def _labelled(path: str, **labels: str) -> Callable[[ControlPlane], JsonObject]:
+    return _patched(path, {"metadata": {"labels": {f"rollwarden.dev/{key}": value for key, value in labels.items()}}})
 
 
 _NEW_TEMPLATE = {"spec": {"template": {"metadata": {"annotations": {"probe": "2"}}}}}
 _KNOWN_GOOD = {"metadata": {"annotations": {"rollwarden.dev/known-good": "true"}}}
+_IMAGE = '{"spec":{"template":{"spec":{"containers":[{"name":"probe","image":"example.com/probe:2"}]}}}}'
+_STEPS = '{"spec":{"strategy":{"canary":{"steps":[{"setWeight":90}]}}}}'
+_HUMAN = {"metadata": {"annotations": {"provenance.rollwarden.dev/origin": "human"}}}
 
-# By policy. Deletion of an Approval cannot be tried without an approver; its policy arrives together with the others.
+# By policy. What takes an approver, a mesh or a profile to ask about is left out: those arrive with the others.
 PROBES: dict[str, Callable[[ControlPlane], bool]] = {
     "rollwarden-hold-first-revision": _stamps(_created(ROLLOUTS, _rollout("another")), "held-0"),
     "rollwarden-hold-new-revision": _stamps(_patched(f"{ROLLOUTS}/probe", _NEW_TEMPLATE), "held-"),
@@ -197,7 +280,27 @@ PROBES: dict[str, Callable[[ControlPlane], bool]] = {
     "rollwarden-keep-changes": _refuses(
         _created(f"{RECORDS}/changes", change("probe")), "written by the operator only"
     ),
-    "rollwarden-announce-hold": _warns,
+    "rollwarden-stamp-editor": _names_editor,
+    "rollwarden-keep-governed-map": _refuses(
+        _patched(f"{CORE}/configmaps/rollwarden-governed", {"data": {"agents.users": ""}}), "by the operator only"
+    ),
+    "rollwarden-keep-claims": _refuses(_patched(f"{ROLLOUTS}/probe", _HUMAN), "the claim"),
+    "rollwarden-keep-criticality": _refuses(_labelled(f"{ROLLOUTS}/probe", criticality="low"), "is not for AI agents"),
+    "rollwarden-keep-rollouts": _refuses(_deleted(f"{ROLLOUTS}/probe"), 'deleting rollout "probe"'),
+    "rollwarden-keep-scaled-above-zero": _refuses(
+        _patched(f"{ROLLOUTS}/probe/scale", {"spec": {"replicas": 0}}), "scaling to 0"
+    ),
+    "rollwarden-keep-services": _refuses(_deleted(f"{CORE}/services/probe"), 'deleting service "probe"'),
+    "rollwarden-keep-namespace": _refuses(_deleted(CORE), f"deleting namespace {PROBE}"),
+    "rollwarden-no-second-workload": _refuses(
+        _created(f"/apis/apps/v1/namespaces/{PROBE}/deployments", _deployment("second", "probe")), "behind the labels"
+    ),
+    "rollwarden-await-train": _refuses(_patched(f"{ROLLOUTS}/train", _NEW_TEMPLATE), "takes no new template"),
+    "rollwarden-guard-policy": _refuses(_created(POLICIES, _policy()), "needs the verb govern"),
+    "rollwarden-guard-profile": _refuses(_created(f"{RECORDS}/serviceprofiles", _profile()), "is not for AI agents"),
+    "rollwarden-keep-namespace-criticality": _refuses(_labelled(CORE, criticality="low"), "lowering"),
+    "rollwarden-announce-hold": _warns(_IMAGE, "rollwarden-announce-hold"),
+    "rollwarden-announce-dropped-edit": _warns(_STEPS, "rollwarden-announce-dropped-edit"),
     "rollwarden-guard-mode": _refuses(
         _patched(f"/api/v1/namespaces/{PROBE}", {"metadata": {"labels": {"rollwarden.dev/mode": "off"}}}), "verb loosen"
     ),

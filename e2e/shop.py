@@ -15,6 +15,7 @@ from typing import Any
 from e2e import manifests
 from e2e.apiclient import ApiError, JsonObject
 from e2e.controlplane import ControlPlane
+from e2e.identities import PLATFORM
 from e2e.install import install_rollwarden
 from e2e.load import LoadGenerator
 from e2e.stage import ADMIN, PREFIX, SENIOR, Stage, annotations_of, hold_of
@@ -91,14 +92,14 @@ class Shop(Stage):
     ) -> None:
         namespace = f"{prefix}-{next(_numbers)}"
         super().__init__(cp, namespace, labels={PREFIX + "mode": mode})
-        self.client().create(POLICIES, quick_policy(namespace, **(policy or {})))
+        self.client(PLATFORM).create(POLICIES, quick_policy(namespace, **(policy or {})))
         self.client().create(self.records("serviceprofiles"), profile or lenient_profile())
         self._versions: dict[str, JsonObject] = {}
 
     def close(self) -> None:
         """Deletes the namespace and its policy."""
         super().close()
-        self.client().delete(f"{POLICIES}/{self.namespace}")
+        self.client(PLATFORM).delete(f"{POLICIES}/{self.namespace}")
 
     def records(self, plural: str, name: str = "", subresource: str = "") -> str:
         """The path of a namespaced kind of rollwarden.dev."""

@@ -16,6 +16,7 @@ import yaml
 
 from e2e.apiclient import ApiClient, ApiError, JsonObject, follow
 from e2e.controlplane import ControlPlane
+from e2e.identities import PLATFORM
 
 JUNIOR = "jun@example.com"
 SENIOR = "ada@example.com"
@@ -169,7 +170,7 @@ class Stage:
     def close(self) -> None:
         """Ends the watch and deletes the namespace with all that is in it."""
         self._stop.set()
-        self.cp.api.delete(f"/api/v1/namespaces/{self.namespace}")
+        self.cp.access.client(PLATFORM).delete(f"/api/v1/namespaces/{self.namespace}")
 
     # -- requests -----------------------------------------------------------------------------------------------
 
@@ -205,6 +206,16 @@ class Stage:
     def enforce(self) -> None:
         mode = {"metadata": {"labels": {PREFIX + "mode": "enforce"}}}
         self.cp.api.patch(f"/api/v1/namespaces/{self.namespace}", mode)
+
+    def enforced(self) -> bool:
+        """New Rollouts are held here. The policies come to know a namespace's label one after the other."""
+        try:
+            made = self.client(CI).request("POST", self.path(), rollout("dry"), query={"dryRun": "All"})
+        except ApiError as error:
+            if "rollwarden-guard-rollout" in error.message:
+                return False
+            raise
+        return hold_of(made) == "held-0"
 
     def live(self, name: str) -> JsonObject:
         return self.client().get(self.path(name))

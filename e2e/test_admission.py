@@ -98,7 +98,7 @@ def stage(control_plane: ControlPlane) -> Iterator[Stage]:
     for manifest in _manifests():
         stage.healthy(manifest["metadata"]["name"])
     stage.enforce()
-    control_plane.wait_for("enforcement", lambda: _enforced(stage))
+    control_plane.wait_for("enforcement", stage.enforced)
     yield stage
     stage.close()
 
@@ -115,15 +115,6 @@ def _borrowing_rollout() -> JsonObject:
     manifest = rollout("borrowed", strategy=canary(*STEPS), workloadRef=reference)
     del manifest["spec"]["template"]
     return manifest
-
-
-def _enforced(stage: Stage) -> bool:
-    """A dry-run template write is held."""
-    changes = {"spec": {"template": pods("scaled", "probe")}}
-    body = stage.client(CI).request(
-        "PATCH", stage.path("scaled"), changes, "application/merge-patch+json", {"dryRun": "All"}
-    )
-    return hold_of(body).startswith("held-")
 
 
 # -- holds ----------------------------------------------------------------------------------------------------------
@@ -334,13 +325,14 @@ def test_a_rolled_back_template_applied_again_starts_no_pod(stage: Stage, name: 
 @pytest.mark.parametrize("strategy", [canary(*STEPS), canary()], ids=["steps", "nosteps"])
 def test_a_first_deploy_waits_at_no_pods_and_runs_when_released(stage: Stage, strategy: JsonObject) -> None:
     name = f"first-{len(strategy['canary']['steps'])}"
-    forged = {PREFIX + key: "forged" for key in ("hold", "change", "submitted-by", "owner-pauses", "break-glass-by")}
+    forged = {PREFIX + key: "forged" for key in ("hold", "change", "submitted-by", "submitter-groups", "owner-steps")}
     manifest = merged(rollout(name, "v1", strategy), {"metadata": {"annotations": forged}})
     mark = stage.record.mark()
     live = stage.client(CI).create(stage.path(), manifest)
     assert {k: v for k, v in annotations_of(live).items() if k.startswith(PREFIX)} == {
         HOLD: "held-0",
         PREFIX + "submitted-by": CI,
+        PREFIX + "submitter-groups": "ci",
     }
     assert steps_of(live) == strategy["canary"]["steps"]
     first = next(iter(stage.wait("its set", lambda: stage.sets(name))))

@@ -54,11 +54,7 @@ def stage(control_plane: ControlPlane) -> Iterator[Stage]:
     for manifest in manifests:
         stage.healthy(manifest["metadata"]["name"])
     stage.enforce()
-    dry = {"dryRun": "All"}
-    control_plane.wait_for(
-        "enforcement",
-        lambda: hold_of(stage.client(CI).request("POST", stage.path(), rollout("dry"), query=dry)) == "held-0",
-    )
+    control_plane.wait_for("enforcement", stage.enforced)
     yield stage
     stage.close()
 

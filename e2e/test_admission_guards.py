@@ -13,6 +13,7 @@ import pytest
 
 from e2e.apiclient import JsonObject
 from e2e.controlplane import ControlPlane
+from e2e.identities import PLATFORM
 from e2e.install import install_rollwarden
 from e2e.stage import (
     ADMIN,
@@ -57,13 +58,9 @@ def stage(control_plane: ControlPlane) -> Iterator[Stage]:
     bot = {"kind": "ServiceAccount", "name": "bot", "namespace": "guards"}
     for role in ("rollwarden-senior", "rollwarden-break-glass"):
         stage.bind(f"bot-{role}", "ClusterRole", role, bot)
-    control_plane.wait_for("enforcement", lambda: hold_of(_held_dry(stage)) == "held-0")
+    control_plane.wait_for("enforcement", stage.enforced)
     yield stage
     stage.close()
-
-
-def _held_dry(stage: Stage) -> JsonObject:
-    return stage.client(CI).request("POST", stage.path(), rollout("dry"), query={"dryRun": "All"})
 
 
 # -- a Rollout in each state ----------------------------------------------------------------------------------------
@@ -261,7 +258,8 @@ def test_put_back(stage: Stage, case: str) -> None:
     after = ask(stage, name)
     assert after["spec"] == before["spec"]
     assert after["metadata"]["generation"] == before["metadata"]["generation"]
-    kept = {key: value for key, value in annotations_of(after).items() if key != PREFIX + "break-glass"}
+    said = (PREFIX + "break-glass", PREFIX + "dropped-edit")
+    kept = {key: value for key, value in annotations_of(after).items() if key not in said}
     assert kept == annotations_of(before)
 
 
@@ -305,7 +303,12 @@ def test_a_template_write_rewrites_forged_annotations(stage: Stage) -> None:
     forged = {"metadata": {"annotations": {PREFIX + key: "forged" for key in keys}}}
     live = stage.merge(name, merged(forged, {"spec": {"template": pods(name, "v3")}}), JUNIOR)
     ours = {key.removeprefix(PREFIX): value for key, value in annotations_of(live).items() if key.startswith(PREFIX)}
-    assert ours == {"hold": f"held-{generation}", "submitted-by": JUNIOR}
+    assert ours == {
+        "hold": f"held-{generation}",
+        "submitted-by": JUNIOR,
+        "submitter-groups": "juniors",
+        "owner-steps": "weight 50, pause",
+    }
     assert steps_of(live) == BARRIER + PLAN
 
 
@@ -367,7 +370,7 @@ def test_one_line_at_apply_time(control_plane: ControlPlane, mode: str | None, w
     first, _ = apply("v1")
     second, live = apply("v2")
     again, _ = apply("v2")
-    control_plane.api.delete(f"/api/v1/namespaces/{namespace}")
+    control_plane.access.client(PLATFORM).delete(f"/api/v1/namespaces/{namespace}")
     assert [line.count("Warning:") for line in (first, second, again)] == ([1, 1, 0] if words else [0, 0, 0])
     assert words in second
     assert ("is new: its first revision is held at 0 pods" in first) == (mode == "enforce")

@@ -11,6 +11,7 @@ import pytest
 from e2e import records
 from e2e.apiclient import ApiClient, ApiError, JsonObject
 from e2e.controlplane import ControlPlane
+from e2e.identities import PLATFORM
 from e2e.install import install_rollwarden
 from e2e.records import DIGEST, change
 from e2e.stage import (
@@ -346,7 +347,7 @@ def test_looser_takes_a_principal(control_plane: ControlPlane, before: str | Non
         assert f"from {before or 'observe'} to {after or 'observe'} needs the verb loosen on modes" in words
     live = _set_mode(control_plane, PRINCIPAL, name, after)
     assert live["metadata"]["labels"].get(PREFIX + "mode") == after
-    control_plane.api.delete(f"/api/v1/namespaces/{name}")
+    control_plane.access.client(PLATFORM).delete(f"/api/v1/namespaces/{name}")
 
 
 @pytest.mark.parametrize("before, after", NOT_LOOSER)
@@ -355,11 +356,11 @@ def test_stricter_takes_nothing(control_plane: ControlPlane, before: str | None,
     name = _in_mode(control_plane, before)
     live = _set_mode(control_plane, JUNIOR, name, after)
     assert live["metadata"]["labels"].get(PREFIX + "mode") == after
-    control_plane.api.delete(f"/api/v1/namespaces/{name}")
+    control_plane.access.client(PLATFORM).delete(f"/api/v1/namespaces/{name}")
 
 
 @pytest.mark.usefixtures("editors", "stage")
 def test_a_mode_is_one_of_three(control_plane: ControlPlane) -> None:
     name = _in_mode(control_plane, None)
     assert "enforced is none of them" in refusal(lambda: _set_mode(control_plane, JUNIOR, name, "enforced"))
-    control_plane.api.delete(f"/api/v1/namespaces/{name}")
+    control_plane.access.client(PLATFORM).delete(f"/api/v1/namespaces/{name}")

@@ -25,10 +25,10 @@ from rollwarden.kube.resources import (
     CONFIGMAPS,
     CUSTOMRESOURCEDEFINITIONS,
     EVENTS,
-    GUARDRAILPOLICIES,
     NAMESPACES,
     SECRETS,
     SERVICEACCOUNTS,
+    SERVICEPROFILES,
     Resource,
 )
 from rollwarden.kube.transport import ApiRequest, ClientOptions
@@ -226,32 +226,33 @@ def test_conflicts(client: KubeClient, namespace: str) -> None:
 
 
 def test_the_status_of_our_own_kinds_takes_merge_patches_at_one_resource_version(
-    control_plane: ControlPlane, client: KubeClient
+    control_plane: ControlPlane, client: KubeClient, namespace: str
 ) -> None:
-    kind = yaml.safe_load((CRDS / "rollwarden.dev_guardrailpolicies.yaml").read_text())
+    kind = yaml.safe_load((CRDS / "rollwarden.dev_serviceprofiles.yaml").read_text())
     client.apply(CUSTOMRESOURCEDEFINITIONS, kind, force=True)
 
     def create() -> dict[str, Any] | None:
         try:
-            return client.create(GUARDRAILPOLICIES, {**named_policy, "spec": {}})
+            return client.create(SERVICEPROFILES, {**body, "spec": {}}, namespace=namespace)
         except errors.NotFound:
             return None  # the new kind is not served yet
 
     name = f"kube-client-{uuid.uuid4().hex[:8]}"
-    named_policy = {
-        "apiVersion": GUARDRAILPOLICIES.api_version,
-        "kind": GUARDRAILPOLICIES.kind,
+    body = {
+        "apiVersion": SERVICEPROFILES.api_version,
+        "kind": SERVICEPROFILES.kind,
         "metadata": {"name": name},
     }
     before = control_plane.wait_for("the kind to be served", create, 15)["metadata"]["resourceVersion"]
     try:
         status = {"status": {"observedGeneration": 1}}
-        patched = client.merge_patch(GUARDRAILPOLICIES, name, status, resource_version=before)
+        patched = client.merge_patch(SERVICEPROFILES, name, status, namespace=namespace, resource_version=before)
         assert patched["status"] == {"observedGeneration": 1}
         with pytest.raises(errors.Conflict, match="the object has been modified"):
-            client.merge_patch(GUARDRAILPOLICIES, name, {"status": {"observedGeneration": 2}}, resource_version=before)
+            newer = {"status": {"observedGeneration": 2}}
+            client.merge_patch(SERVICEPROFILES, name, newer, namespace=namespace, resource_version=before)
     finally:
-        client.delete(GUARDRAILPOLICIES, name)
+        client.delete(SERVICEPROFILES, name, namespace=namespace)
 
 
 def test_an_invalid_object_is_refused_with_the_field_named(client: KubeClient, namespace: str) -> None:

@@ -99,7 +99,7 @@ def _completed(shop: Shop, good: JsonObject, approval: str) -> None:
     assert [a["ref"] for a in good["status"]["approvals"]] == [approval]
     live = shop.healthy(good["spec"]["rollout"]["name"])
     assert steps_of(live) == QUICK
-    assert own_annotations(live) == {"hold", "submitted-by"}
+    assert own_annotations(live) == {"hold", "submitted-by", "submitter-groups"}
 
 
 def _rolled_back(shop: Shop, bad: JsonObject) -> None:

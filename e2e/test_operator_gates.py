@@ -63,7 +63,7 @@ def approved(busy: Busy) -> None:
     assert condition(done, "Safe")["status"] == condition(done, "Restored")["status"] == "True"
     live = shop.healthy("proven")
     assert steps_of(live) == QUICK
-    assert own_annotations(live) == {"hold", "submitted-by"}
+    assert own_annotations(live) == {"hold", "submitted-by", "submitter-groups"}
     assert PREFIX + "known-good" in annotations_of(shop.sets("proven")[live["status"]["stableRS"]])
     assert shop.answered(approval, "Counted")["status"] == "True"
     busy.quiet("proven")
@@ -111,7 +111,7 @@ def restored(busy: Busy) -> None:
     live = shop.healthy("strict")
     assert live["spec"]["strategy"] == written["spec"]["strategy"]
     assert live["spec"]["rollbackWindow"] == {"revisions": 3}
-    assert own_annotations(live) == {"hold", "submitted-by"}
+    assert own_annotations(live) == {"hold", "submitted-by", "submitter-groups"}
     applied = shop.apply(written, JUNIOR)
     assert applied["metadata"]["generation"] == live["metadata"]["generation"]
     busy.quiet("strict")

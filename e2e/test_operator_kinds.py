@@ -11,6 +11,7 @@ import pytest
 
 from e2e.apiclient import JsonObject
 from e2e.controlplane import ControlPlane
+from e2e.identities import PLATFORM
 from e2e.install import ROOT, install_rollwarden
 from e2e.shop import POLICIES, refused
 from e2e.stage import PRINCIPAL, SENIOR, Stage, merged
@@ -158,7 +159,7 @@ def create(stage: Stage, body: JsonObject, dry_run: bool = True) -> JsonObject:
         "Approval": "/apis/rollwarden.dev/v1alpha1/namespaces/kinds/approvals",
         "Change": "/apis/rollwarden.dev/v1alpha1/namespaces/kinds/changes",
     }[body["kind"]]
-    clients = {"Approval": stage.client(SENIOR), "Change": stage.operator}
+    clients = {"Approval": stage.client(SENIOR), "Change": stage.operator, "GuardrailPolicy": stage.client(PLATFORM)}
     client = clients.get(body["kind"], stage.client())
     return client.request("POST", path, copy.deepcopy(body), query={"dryRun": "All"} if dry_run else {})
 

@@ -31,7 +31,7 @@ def nothing_needed(shop: Shop) -> None:
     live = shop.healthy("free")
     assert steps_of(live) == [{"setWeight": 50}, {"pause": {"duration": "1s"}}]
     assert hold_of(live) == f"released-{done['spec']['rollout']['attempt']}"
-    assert own_annotations(live) == {"hold", "submitted-by", "criticality"}
+    assert own_annotations(live) == {"hold", "submitted-by", "submitter-groups", "criticality"}
     assert done["spec"]["submitter"]["user"] == JUNIOR
     assert done["spec"]["classification"]["origin"] == "Unknown"
     assert [phase_of(c) for c in shop.changes("free")] == ["Completed", "Completed"]

@@ -11,6 +11,7 @@ import pytest
 
 from e2e.apiclient import MERGE, JsonObject
 from e2e.controlplane import ControlPlane
+from e2e.identities import PLATFORM
 from e2e.processes import ManagedProcess, wait_until_ready
 from e2e.shop import POLICIES, Shop, ai, condition, quick_policy
 from e2e.stage import JUNIOR
@@ -54,7 +55,7 @@ def test_unusable_policy(shop: Shop, operator: ManagedProcess) -> None:
     assert rules_of(shop, "judged", "v2") == ["ai-needs-senior", "prove"]
 
     bad_spec = {"preset": "Memo", "rules": CLASH, "profiles": None}
-    shop.client().patch(f"{POLICIES}/{policy}", {"spec": bad_spec}, MERGE)
+    shop.client(PLATFORM).patch(f"{POLICIES}/{policy}", {"spec": bad_spec}, MERGE)
     bad = accepted(shop, policy, "False", 2)
     found = condition(bad, "Accepted")
     assert found["reason"] == "Unusable"
@@ -69,7 +70,7 @@ def test_unusable_policy(shop: Shop, operator: ManagedProcess) -> None:
     assert rules_of(shop, "judged", "v4") == ["ai-needs-senior", "prove"]
     assert accepted(shop, policy, "False", 2)["status"]["accepted"] == good["status"]["accepted"]
 
-    shop.client().patch(f"{POLICIES}/{policy}", {"spec": {"rules": [], "preset": "Memo"}}, MERGE)
+    shop.client(PLATFORM).patch(f"{POLICIES}/{policy}", {"spec": {"rules": [], "preset": "Memo"}}, MERGE)
     fixed = accepted(shop, policy, "True", 3)
     assert fixed["status"]["accepted"]["generation"] == 3
     assert [h["generation"] for h in fixed["status"]["history"]] == [1, 3]
@@ -79,10 +80,10 @@ def test_unusable_policy(shop: Shop, operator: ManagedProcess) -> None:
 def test_never_accepted_policy(shop: Shop) -> None:
     """One that was wrong from the start is not in force at all: the namespace has the preset memo, not nothing."""
     other = Shop(shop.cp, "wrong")
-    shop.client().delete(f"{POLICIES}/{other.namespace}")
+    shop.client(PLATFORM).delete(f"{POLICIES}/{other.namespace}")
     wrong = quick_policy(other.namespace)
     wrong["spec"] |= {"preset": "Proportional", "rules": CLASH}
-    shop.client().create(POLICIES, wrong)
+    shop.client(PLATFORM).create(POLICIES, wrong)
     live = accepted(shop, other.namespace, "False", 1)
     assert "accepted" not in live["status"]
     other.deploy("lonely")
@@ -102,11 +103,11 @@ def test_stricter_policy_reaches_what_is_held(shop: Shop) -> None:
     rules = quick_policy(other.namespace)["spec"]["rules"]
     strict = {"name": "two-seniors", "when": {"origins": ["AI"]}, "require": {"approvals": [_two()]}}
     path = f"{POLICIES}/{other.namespace}"
-    shop.client().patch(path, {"spec": {"rules": [*rules, strict]}}, MERGE)
+    shop.client(PLATFORM).patch(path, {"spec": {"rules": [*rules, strict]}}, MERGE)
     other.wait("two seniors", lambda: other.again(change)["status"]["waitingFor"] == "2 seniors of #shop")
     other.decide(change)
     other.wait("one senior", lambda: other.again(change)["status"]["waitingFor"] == "1 senior of #shop")
-    shop.client().patch(path, {"spec": {"rules": []}}, MERGE)
+    shop.client(PLATFORM).patch(path, {"spec": {"rules": []}}, MERGE)
     other.reach(change, "Canary", "Completed")
     other.close()
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import msgspec
 from hypothesis import strategies as st
 
-from rollwarden.api.change import Author, Classification, Denial, Pace, Requirements
+from rollwarden.api.change import Author, Classification, Denial, Freeze, Pace, Requirements
 from rollwarden.api.enums import (
     AtMaximum,
     Autonomy,
@@ -22,7 +23,8 @@ from rollwarden.api.enums import (
     Tier,
     Touch,
 )
-from rollwarden.api.policy import ApprovalSlot, CanaryProfile, Require, Rule, When
+from rollwarden.api.policy import ApprovalSlot, CanaryProfile, FreezeWindow, Require, Rule, When
+from rollwarden.core.freeze import required
 
 THOROUGH = "HYPOTHESIS_PROFILE"
 """The environment variable that makes property tests try 20 times as much: ``HYPOTHESIS_PROFILE=ci``."""
@@ -113,7 +115,9 @@ def _slots(counts: dict[Tier, int]) -> tuple[ApprovalSlot, ...]:
 
 
 def requirement_sets() -> st.SearchStrategy[Requirements]:
-    denial = st.builds(Denial, rule=st.sampled_from(["a", "b"]), message=st.just("off-limits"))
+    denial = st.builds(
+        Denial, rule=st.sampled_from(["a", "b"]), message=st.just("off-limits"), set_by=st.sampled_from(["", "pia"])
+    )
     return st.builds(
         Requirements,
         approvals=slot_sets(),
@@ -123,9 +127,33 @@ def requirement_sets() -> st.SearchStrategy[Requirements]:
         human_adopter=st.booleans(),
         gated=st.booleans(),
         pace=paces(),
-        denials=st.lists(denial, max_size=2, unique=True).map(lambda d: tuple(sorted(d, key=lambda one: one.rule))),
+        denials=st.lists(denial, max_size=2, unique_by=lambda one: one.rule).map(
+            lambda d: tuple(sorted(d, key=lambda one: one.rule))
+        ),
+        freezes=freezes(),
         objective_floor=st.sampled_from(["", "98", "99", "99.9"]),
         required_indicators=st.sampled_from([(), (IndicatorType.ERRORS,), (IndicatorType.LATENCY,)]),
+    )
+
+
+_FREEZES = (
+    FreezeWindow(name="weekend", schedule="0 18 * * 5", duration="60h", time_zone="Europe/Berlin"),
+    FreezeWindow(name="nights", schedule="0 20 * * *", duration="10h"),
+    FreezeWindow(name="year-end", schedule="0 0 20 12 *", duration="384h", time_zone="America/New_York"),
+)
+
+
+def windows() -> st.SearchStrategy[tuple[FreezeWindow, ...]]:
+    return st.lists(st.sampled_from(_FREEZES), max_size=2, unique=True).map(tuple)
+
+
+def freezes() -> st.SearchStrategy[tuple[Freeze, ...]]:
+    """The freezes of one or two rules, as requirements hold them."""
+    asked = st.dictionaries(st.sampled_from(["a", "b"]), windows(), max_size=2)
+    return asked.map(
+        lambda found: tuple(
+            sorted((f for rule, w in found.items() for f in required(rule, w)), key=msgspec.structs.astuple)
+        )
     )
 
 
@@ -160,6 +188,7 @@ def rules() -> st.SearchStrategy[Rule]:
         tests=st.sampled_from(Tests),
         human_adopter=st.booleans(),
         profile=st.sampled_from(["careful", "standard"]),
+        freeze=windows(),
     )
     return st.builds(Rule, name=st.sampled_from(["one", "two", "three"]), when=when, require=require)
 

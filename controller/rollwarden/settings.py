@@ -29,6 +29,7 @@ class Settings(BaseSettings):
     settle: float = Field(default=10.0, ge=0, le=300)
     history: float = Field(default=6 * 3600.0, ge=0)
     workers: int = Field(default=4, ge=1, le=64)
+    argo_user: str = "system:serviceaccount:argo-rollouts:argo-rollouts"
     metrics_host: str = "0.0.0.0"  # a pod's own address; probes and scrapes come from outside of it
     metrics_port: int = Field(default=9440, ge=0, le=65535)
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")

@@ -77,7 +77,8 @@ def bring_up(cp: ControlPlane, tell: Narrator) -> World:
     for service in SERVICES:
         must(cp.kubectl(*service.scaling(service.replicas)).ok, f"{service.name} could not be scaled")
     install_rollwarden(cp)
-    _apply(cp, [policy(), *(service.profile() for service in SERVICES)])
+    _apply(cp, [policy()], identities.PLATFORM)
+    _apply(cp, [service.profile() for service in SERVICES])
     _await_services(cp)
     load = cp.load(KEPT_SECONDS)
     for service in SERVICES:
@@ -118,9 +119,9 @@ def _bind(cp: ControlPlane, namespace: str, role: str, kind: str, subjects: list
     cp.api.create(f"/apis/{RBAC}/v1/namespaces/{namespace}/rolebindings", binding)
 
 
-def _apply(cp: ControlPlane, objects: Iterable[JsonObject]) -> None:
+def _apply(cp: ControlPlane, objects: Iterable[JsonObject], user: str = identities.ADMIN) -> None:
     manifest = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
-    done = cp.kubectl("apply", "--server-side", "-f", "-", input=json.dumps(manifest))
+    done = cp.kubectl("apply", "--server-side", "-f", "-", user=user, input=json.dumps(manifest))
     must(done.ok, f"the demo's own objects were refused: {done.err.strip()}")
 
 

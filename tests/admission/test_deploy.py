@@ -64,7 +64,8 @@ def test_no_role_has_a_wildcard_or_the_sentinel(role: dict[str, Any]) -> None:
         ("rollwarden.dev", "holds", set()),
         ("rollwarden.dev", "modes", set()),
         ("admissionregistration.k8s.io", "validatingadmissionpolicies", {"get", "list", "watch"}),
-        ("rbac.authorization.k8s.io", "clusterroles", set()),
+        ("rbac.authorization.k8s.io", "clusterroles", {"get", "list", "watch"}),
+        ("rbac.authorization.k8s.io", "rolebindings", {"get", "list", "watch"}),
     ],
 )
 def test_the_operator_may_do_no_more_than_it_needs(group: str, resource: str, verbs: set[str]) -> None:
@@ -80,9 +81,23 @@ def test_a_tier_holds_itself_and_the_ones_below(tier: Tier) -> None:
     assert "create" in granted(role, "rollwarden.dev", "approvals")
 
 
-def test_only_principals_loosen_modes_and_only_on_call_breaks_glass() -> None:
-    assert [n for n, r in ROLES.items() if granted(r, "rollwarden.dev", "modes")] == ["rollwarden-principal"]
-    assert [n for n, r in ROLES.items() if granted(r, "rollwarden.dev", "holds")] == ["rollwarden-break-glass"]
+@pytest.mark.parametrize(
+    "resource, verb, holders",
+    [
+        ("modes", "loosen", ["rollwarden-principal"]),
+        ("policies", "govern", ["rollwarden-principal"]),
+        ("holds", "review", ["rollwarden-principal"]),
+        ("holds", "break-glass", ["rollwarden-break-glass"]),
+        ("workloads", "destroy", ["rollwarden-principal", "rollwarden-destroyer"]),
+    ],
+)
+def test_who_holds_a_verb(resource: str, verb: str, holders: list[str]) -> None:
+    assert [n for n, r in ROLES.items() if verb in granted(r, "rollwarden.dev", resource)] == holders
+
+
+def test_a_destroyer_may_do_nothing_else() -> None:
+    (rule,) = ROLES["rollwarden-destroyer"]["rules"]
+    assert rule == {"apiGroups": ["rollwarden.dev"], "resources": ["workloads"], "verbs": ["destroy"]}
 
 
 @pytest.mark.parametrize("name", ["rollwarden-viewer", "rollwarden-auditor"])

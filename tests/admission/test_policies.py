@@ -12,6 +12,7 @@ import yaml
 from rollwarden.admission import Identities, policies, render, service_account
 from rollwarden.admission.cel import variables_of
 from rollwarden.admission.manifest import to_yaml
+from rollwarden.core.integrity import fingerprint
 
 ROOT = Path(__file__).parents[2]
 MANIFESTS = render(Identities())
@@ -22,14 +23,20 @@ ENFORCED_ONLY = {"namespaceSelector": {"matchLabels": {"rollwarden.dev/mode": "e
 NOT_OFF = {
     "namespaceSelector": {"matchExpressions": [{"key": "rollwarden.dev/mode", "operator": "NotIn", "values": ["off"]}]}
 }
-# Their subjects are Rollwarden's own records and the mode itself, which are guarded whatever the mode.
+# Their subjects are Rollwarden's own records and rules, and namespaces, whose own labels say whether they are enforced.
 EVERYWHERE = {
     "rollwarden-stamp-approver",
     "rollwarden-guard-approval",
     "rollwarden-keep-approval",
     "rollwarden-keep-changes",
     "rollwarden-guard-mode",
+    "rollwarden-stamp-editor",
+    "rollwarden-guard-policy",
+    "rollwarden-keep-namespace",
+    "rollwarden-keep-namespace-criticality",
 }
+THE_MAP = {"name": "rollwarden-governed", "parameterNotFoundAction": "Allow"}
+TO_AGENTS = "This is a deliberate hold, not a failure: do not retry, delete or recreate; report it to your human."
 
 
 def name_of(policy: dict[str, Any]) -> str:
@@ -74,7 +81,10 @@ def test_a_policy_acts_where_its_mode_says(policy: dict[str, Any]) -> None:
     binding = BINDINGS[name_of(policy)]["spec"]
     assert binding["policyName"] == name_of(policy)
     warns = binding.get("validationActions") == ["Warn"]
-    expected = NOT_OFF if warns else None if name_of(policy) in EVERYWHERE else ENFORCED_ONLY
+    if name_of(policy) == "rollwarden-keep-witness":
+        expected: Any = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "rollwarden-system"}}}
+    else:
+        expected = NOT_OFF if warns else None if name_of(policy) in EVERYWHERE else ENFORCED_ONLY
     assert binding.get("matchResources") == expected
 
 
@@ -124,22 +134,65 @@ def test_every_identity_is_as_configured() -> None:
     assert "rollwarden-system" not in text
     assert "argo-rollouts:argo-rollouts" not in text
     restored = text.replace(other.operator, Identities().operator).replace(other.argo, Identities().argo)
-    assert list(yaml.safe_load_all(restored)) == MANIFESTS
+    restored = restored.replace("metadata.name: guard", "metadata.name: rollwarden-system")
+    assert [m["spec"] for m in yaml.safe_load_all(restored)] == [m["spec"] for m in MANIFESTS]
 
 
 def test_status_and_main_resource_are_both_guarded() -> None:
     guarded = {resource for p in POLICIES for rule in _rules(p) for resource in rule["resources"]}
     assert {
-        *("rollouts", "rollouts/status", "replicasets", "replicasets/scale"),
-        *("approvals", "approvals/*", "changes", "changes/*", "namespaces"),
+        *("rollouts", "rollouts/status", "rollouts/scale", "replicasets", "replicasets/scale"),
+        *("approvals", "approvals/*", "changes", "changes/*", "guardrailpolicies", "guardrailpolicies/*"),
+        *("namespaces", "configmaps", "services", "serviceprofiles", "virtualservices", "destinationrules"),
+        *("deployments", "statefulsets", "daemonsets", "pods", "replicationcontrollers"),
+        *("jobs", "cronjobs", "experiments"),
     } == guarded
 
 
-def test_scaling_a_rollout_passes_no_policy() -> None:
+def test_scaling_a_rollout_meets_a_policy_only_on_its_way_to_zero() -> None:
     """An autoscaler works whatever happens to Rollwarden."""
-    assert not any("rollouts/scale" in r["resources"] or "*" in r["resources"] for p in POLICIES for r in _rules(p))
+    met = [p for p in POLICIES if any("rollouts/scale" in r["resources"] or "*" in r["resources"] for r in _rules(p))]
+    assert [name_of(p) for p in met] == ["rollwarden-keep-scaled-above-zero"]
+    assert "object.?spec.?replicas.orValue(0) == 0" in met[0]["spec"]["matchConditions"][-1]["expression"]
+
+
+@each_policy
+def test_who_reads_the_map_stands_aside_without_it(policy: dict[str, Any]) -> None:
+    """A namespace that was enforced a moment ago has none yet, and one kind of param is all there is."""
+    binding = BINDINGS[name_of(policy)]["spec"]
+    reads = any("params" in text for text in expressions(policy) + [v["expression"] for v in _variables(policy)])
+    assert binding.get("paramRef") == (THE_MAP if reads else None)
+    assert policy["spec"].get("paramKind") == ({"apiVersion": "v1", "kind": "ConfigMap"} if reads else None)
+
+
+@each_policy
+def test_an_agent_is_told_what_not_to_do(policy: dict[str, Any]) -> None:
+    for rule in policy["spec"].get("validations", ()):
+        if "variables.agent" in rule["expression"]:
+            assert TO_AGENTS in rule["messageExpression"]
+
+
+@each_policy
+def test_what_is_tidied_up_stands_in_nobodys_way(policy: dict[str, Any]) -> None:
+    """Namespaces are deletable, and what has no owner any more is collected, also with a map that says otherwise."""
+    deletes = any("DELETE" in rule["operations"] for rule in _rules(policy))
+    cluster_wide = all({"namespaces", "guardrailpolicies"} & set(rule["resources"]) for rule in _rules(policy))
+    people_only = name_of(policy) == "rollwarden-guard-profile"
+    if deletes and not cluster_wide and not people_only:
+        assert "generic-garbage-collector" in str(policy["spec"])
+        assert "namespace-controller" in str(policy["spec"])
+
+
+def _variables(policy: dict[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = policy["spec"].get("variables", [])
+    return found
 
 
 def _rules(policy: dict[str, Any]) -> list[dict[str, Any]]:
     rules: list[dict[str, Any]] = policy["spec"]["matchConstraints"]["resourceRules"]
     return rules
+
+
+def test_each_piece_is_labelled_with_the_fingerprint_of_its_spec() -> None:
+    """``kubectl get`` shows which version stands, and an edit does not match its label."""
+    assert all(m["metadata"]["labels"]["rollwarden.dev/policy-version"] == fingerprint(m["spec"]) for m in MANIFESTS)

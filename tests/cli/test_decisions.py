@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
 import pytest
 
-from rollwarden.api.change import Change
+from rollwarden.api.change import BreakGlass, BreakGlassReview, Change
 from rollwarden.api.enums import Criticality, Decision, Phase, Tier
-from rollwarden.cli.approve import Wish, choose_tier
 from rollwarden.cli.changes import is_waiting, next_steps, short_name
-from rollwarden.cli.inbox import may_decide, sort
+from rollwarden.cli.deciding import Wish, choose_tier
+from rollwarden.cli.fitting import may_decide, may_review
+from rollwarden.cli.inbox import inbox_data, sort
 from rollwarden.cli.status import live_first
 from rollwarden.cli.wait import Code, Goal, at_time_out, outcome
 from tests.cli.builders import change
@@ -16,6 +20,7 @@ from tests.cli.builders import change
 PEER, SENIOR, PRINCIPAL = Tier.PEER, Tier.SENIOR, Tier.PRINCIPAL
 ALL = (PEER, SENIOR, PRINCIPAL)
 APPROVE = Wish(Decision.APPROVE)
+LONG_AGO = "2025-01-04T00:00:00.000Z"
 TIERS: dict[str, tuple[Change, tuple[Tier, ...], Wish, Tier]] = {
     "the lowest that fills the open slot": (change(SENIOR), ALL, APPROVE, SENIOR),
     "of two open slots the lower": (change(SENIOR, PRINCIPAL), ALL, APPROVE, SENIOR),
@@ -76,7 +81,45 @@ def test_what_waits_for_me(name: str) -> None:
 def test_an_inbox_tells_mine_from_my_own_and_from_the_rest() -> None:
     mine, own, other = change(SENIOR), change(SENIOR, submitter="ada"), change(PRINCIPAL)
     found = sort([mine, own, other], "ada", {"market": (SENIOR,)})
-    assert (found.mine, found.own, found.others) == ((mine,), (own,), 1)
+    assert (found.mine, found.own, found.others) == ((mine,), (own,), (other,))
+    data = inbox_data(found, "ada")
+    assert (len(data["items"]), len(data["own"]), data["others"], data["reviews"]) == (1, 1, 1, [])
+
+
+def test_an_inbox_begins_with_the_most_critical() -> None:
+    low, high = change(SENIOR, name="a-1", criticality=Criticality.LOW), change(SENIOR, name="b-1")
+    assert sort([low, high], "ada", {"market": (SENIOR,)}).mine == (high, low)
+
+
+def glass(**fields: Any) -> Change:
+    """A completed change that owes a review of olli's break-glass."""
+    broken = BreakGlass(user="olli", reason="INC-1", time=LONG_AGO, review_due=LONG_AGO, **fields)
+    done = change(SENIOR, phase=Phase.COMPLETED, reason="Promoted")
+    return msgspec.structs.replace(done, status=msgspec.structs.replace(done.status, break_glass=broken))
+
+
+REVIEWS: dict[str, tuple[Change, str, tuple[Tier, ...], bool]] = {
+    "a principal": (glass(), "pia", ALL, True),
+    "a senior": (glass(), "ada", (PEER, SENIOR), False),
+    "who broke it": (glass(), "olli", ALL, False),
+    "nobody broke it": (change(SENIOR), "pia", ALL, False),
+    "it is closed": (glass(review=BreakGlassReview(closed_by="pia", time=LONG_AGO, note="fine")), "pia", ALL, False),
+}
+
+
+@pytest.mark.parametrize("name", REVIEWS)
+def test_whose_inbox_an_open_review_is_in(name: str) -> None:
+    one, user, held, mine = REVIEWS[name]
+    assert may_review(one, user, held) is mine
+    assert bool(sort([one], user, {"market": held}).reviews) is mine
+
+
+def test_an_open_review_is_in_the_inbox_with_its_due_date_and_first_among_what_has_ended() -> None:
+    (owed,) = inbox_data(sort([glass()], "pia", {"market": ALL}), "pia")["reviews"]
+    assert (owed["by"], owed["due"], owed["overdue"]) == ("olli", LONG_AGO, True)
+    assert next_steps(glass())[-1].action.endswith('kubectl rollwarden review shop-r7 -n market -m "what was found"')
+    ended = change(phase=Phase.COMPLETED)
+    assert live_first([ended, glass()]) == [glass(), ended]
 
 
 OUTCOMES: list[tuple[Change, Goal, Code | None]] = [

@@ -110,7 +110,7 @@ def test_a_listed_agent_is_told_not_to_retry(save: Any) -> None:
     assert data["answer"] == "EvidenceMissing"
     assert data["classification"]["agentSubmitter"] is True
     assert "do not retry, delete or recreate" in data["message"]
-    assert data["next"][0]["who"] == "the author"
+    assert [step["who"] for step in data["next"]][:2] == ["the agent", "the author"]
 
 
 def test_a_claim_that_loosens_counts_only_with_its_subject(save: Any) -> None:
@@ -195,6 +195,15 @@ def test_a_policy_that_selects_other_namespaces_is_said_to_do_so(save: Any) -> N
 def test_observe_mode_is_said_to_hold_nothing(save: Any) -> None:
     notes = explained(save(rollout()), "--namespace-label", "rollwarden.dev/mode=observe")["notes"]
     assert any("mode is observe: nothing is held" in note for note in notes)
+
+
+@pytest.mark.parametrize("word, said", [("Refuse", True), ("Supersede", False)])
+def test_services_that_refuse_a_newer_template_are_noted(save: Any, word: str, said: bool) -> None:
+    notes = explained(save(rollout(), profile(onNewTemplate=word)))["notes"]
+    assert (
+        any('is refused while a canary is under way (onNewTemplate: Refuse, ServiceProfile "shop")' in n for n in notes)
+        is said
+    )
 
 
 def test_several_rollouts_are_items(save: Any) -> None:

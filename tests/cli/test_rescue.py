@@ -9,7 +9,8 @@ import pytest
 
 from rollwarden.api.argo import ReplicaSet, Rollout
 from rollwarden.cli.errors import CommandError
-from rollwarden.cli.rescue import break_glass_ops, last_known_good, undo_ops
+from rollwarden.cli.rehearsal import break_glass_ops, drill_ops, released
+from rollwarden.cli.rescue import last_known_good, undo_ops
 from rollwarden.core.restored import EPHEMERAL, restored_template
 
 TEMPLATE = {
@@ -80,3 +81,31 @@ def test_break_glass_changes_the_annotations_value_also_for_the_same_reason() ->
     assert break_glass_ops(rollout(), "INC-1", 0.0)[1] == {"op": "add", "path": path, "value": "INC-1"}
     again = break_glass_ops(rollout(**{"rollwarden.dev/break-glass": "INC-1"}), "INC-1", 0.0)[1]
     assert again["value"] == "INC-1 (again at 1970-01-01T00:00:00.000Z)"
+
+
+def test_a_rehearsal_where_nothing_is_held_tries_another_template() -> None:
+    one = rollout()
+    (op,) = drill_ops(one, 0.0)
+    assert op == {
+        "op": "add",
+        "path": "/spec/template/metadata",
+        "value": {
+            "labels": one.spec.template["metadata"]["labels"],
+            "annotations": {"rollwarden.dev/rehearsed-at": "1970-01-01T00:00:00.000Z"},
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("hold", "ok", "says"),
+    [
+        ("released-7", True, "hold held-7 becomes released-7"),
+        ("held-7", False, "are the policies rollwarden-keep-plan and rollwarden-hold-new-revision bound?"),
+        ("", False, "is the namespace labelled rollwarden.dev/mode=enforce?"),
+    ],
+)
+def test_a_rehearsal_says_what_the_policies_would_do(hold: str, ok: bool, says: str) -> None:
+    done = rollout(**({"rollwarden.dev/hold": hold} if hold else {}))
+    found = released(rollout(**{"rollwarden.dev/hold": "held-7"}), done)
+    assert found.ok is ok
+    assert says in found.says

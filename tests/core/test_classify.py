@@ -11,12 +11,25 @@ from rollwarden.api.enums import Autonomy, Criticality, EvidenceLevel, Level, Or
 from rollwarden.api.meta import LabelSelector, ObjectMeta
 from rollwarden.api.policy import Agents, CriticalityPin, GuardrailPolicySpec, People, ServiceAccountRef
 from rollwarden.api.profile import ServiceProfile, ServiceProfileSpec
-from rollwarden.core.classify import MAX_NAMES, Subject, classify, is_agent, level_of, same_person
+from rollwarden.core.classify import (
+    MAX_NAMES,
+    Subject,
+    classify,
+    criticality_of,
+    is_agent,
+    level_of,
+    same_person,
+    stamped_groups,
+)
 from tests.builders import template
 
 AGENT = "system:serviceaccount:ci:coding-agent"
 SPEC = GuardrailPolicySpec(
-    agents=Agents(users=("bot@corp",), service_accounts=(ServiceAccountRef(namespace="ci", name="coding-agent"),)),
+    agents=Agents(
+        users=("bot@corp",),
+        groups=("coding-agents", "CN=agents,OU=ci"),
+        service_accounts=(ServiceAccountRef(namespace="ci", name="coding-agent"),),
+    ),
     people=(
         People(level=Level.MID, users=("mia",), emails=("mia@corp",)),
         People(level=Level.SENIOR, users=("ada@corp",)),
@@ -95,6 +108,23 @@ def test_agents_are_listed_by_user_or_service_account(user: str, agent: bool) ->
 
 
 @pytest.mark.parametrize(
+    ("stamped", "agent"),
+    [
+        pytest.param("juniors,coding-agents", True, id="one of several"),
+        pytest.param("CN=agents,OU=ci,juniors", True, id="a group with a comma in its name"),
+        pytest.param("coding", False, id="exactly"),
+        pytest.param("", False, id="nothing stamped"),
+    ],
+)
+def test_agents_are_listed_by_group(stamped: str, agent: bool) -> None:
+    groups = stamped_groups({names.SUBMITTER_GROUPS: stamped})
+    assert is_agent("jo@corp", [GuardrailPolicySpec(), SPEC], groups) is agent
+    found = classify(subject(submitter="jo@corp", submitter_groups=groups), [SPEC]).classification
+    assert found.agent_submitter is agent
+    assert (found.autonomy is Autonomy.AGENT) is agent
+
+
+@pytest.mark.parametrize(
     ("author", "level"),
     [
         pytest.param("mia", Level.MID, id="by user name"),
@@ -137,12 +167,32 @@ def test_a_machine_is_no_author() -> None:
     [
         pytest.param({names.AUTHORS: "mia@corp", **VOUCHED}, "mia@corp", id="a named person adopts"),
         pytest.param({names.AUTHORS: "bot@corp, mia@corp", **VOUCHED}, "mia@corp", id="an agent cannot"),
+        pytest.param({names.AUTHORS: "Bot <BOT@corp>", **VOUCHED}, None, id="an agent spelt otherwise cannot"),
+        pytest.param({names.AUTHORS: AGENT, **VOUCHED}, None, id="a listed service account cannot"),
+        pytest.param({names.AUTHORS: "system:serviceaccount:ci:x", **VOUCHED}, None, id="nor can any other account"),
+        pytest.param({names.AUTHORS: "fixer[bot] <1+fixer@corp>", **VOUCHED}, None, id="a program's account cannot"),
+        pytest.param(
+            {names.AUTHORS: "Claude <noreply@corp>", names.TOOLS: "claude", **VOUCHED}, None, id="the tool cannot"
+        ),
         pytest.param({names.AUTHORS: "mia@corp"}, None, id="nobody adopts without a subject"),
         pytest.param({}, None, id="the submitter alone is no adopter"),
     ],
 )
 def test_adopter(annotations: dict[str, str], adopter: str | None) -> None:
     assert classify(subject(annotations, submitter=AGENT), [SPEC]).classification.human_adopter == adopter
+
+
+def test_who_is_an_agent_by_group_adopts_nothing_it_submits() -> None:
+    named = {names.AUTHORS: "Jo <jo@corp>", **VOUCHED}
+    by_agent = subject(named, submitter="jo@corp", submitter_groups=("coding-agents",))
+    assert classify(by_agent, [SPEC]).classification.human_adopter is None
+    assert classify(subject(named, submitter="jo@corp"), [SPEC]).classification.human_adopter == "Jo <jo@corp>"
+
+
+def test_through_a_developers_identity_an_agent_still_needs_an_adopter() -> None:
+    """The claim alone makes it an agent's; who merely submitted it has adopted nothing."""
+    found = classify(subject({names.AUTONOMY: "agent"}, submitter="mia"), [SPEC]).classification
+    assert (found.autonomy, found.agent_submitter, found.human_adopter) == (Autonomy.AGENT, False, None)
 
 
 def test_an_author_of_other_code_adopts_nothing() -> None:
@@ -176,6 +226,7 @@ def test_criticality_is_the_highest_that_anybody_says(
     spec = GuardrailPolicySpec(criticality_pins=(PIN,))
     found = classify(subject(annotations, namespace_labels=namespace, profiles=profiles), [spec])
     assert found.classification.criticality is expected
+    assert criticality_of(subject(annotations, namespace_labels=namespace, profiles=profiles), [spec]) is expected
     assert found.classification.criticality_from
     assert bool(found.problems) is (namespace.get(names.CRITICALITY) == "urgent")
 

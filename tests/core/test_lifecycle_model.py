@@ -33,7 +33,7 @@ from .model import argo
 from .model.admission import Refused, Request
 from .model.apiserver import ApiServer, Json, Snapshot, digest_of
 from .model.operator import Crash, Operator
-from .model.oracle import STABLE_SCALES, Oracle, Wish, promise
+from .model.oracle import OFTEN_FROZEN, STABLE_SCALES, Oracle, Wish, promise
 
 IMAGES = ("shop:1", "shop:2", "shop:3")
 STEPS: tuple[list[Json] | None, ...] = (
@@ -50,10 +50,11 @@ _PEOPLE = (People(level=Level.SENIOR, users=("sam@corp", "pia@corp", "pat@corp")
 _PACE = CanaryProfile(name="slow", weights=(10, 40), min_soak="30s", bake="60s")
 
 
-def _policy(*tiers: Tier, deny: bool = False, gated: bool = True) -> Policy:
+def _policy(*tiers: Tier, deny: bool = False, gated: bool = True, freeze: bool = False) -> Policy:
     require = Require(
         approvals=slots(*tiers),
         profile="slow" if gated else None,
+        freeze=(OFTEN_FROZEN,) if freeze else (),
         deny=Deny(message="off-limits to AI") if deny else None,
     )
     when = When(origins=(Origin.AI,)) if deny else When()
@@ -66,6 +67,7 @@ POLICIES: dict[str, tuple[Policy, ...]] = {
     "senior": (_policy(Tier.SENIOR),),
     "two": (_policy(Tier.SENIOR, Tier.PEER),),
     "deny": (_policy(deny=True),),
+    "frozen": (_policy(Tier.SENIOR, freeze=True),),
 }
 
 
@@ -331,7 +333,10 @@ class Lifecycle(RuleBasedStateMachine):
         self._approve(knowing=knowing)
 
     def _approve(self, users: tuple[str, ...] = APPROVERS, digest: str = "", *, knowing: bool = False) -> None:
-        changes = sorted(self.api.live.typed_changes(), key=lambda c: int(c.metadata.uid.rpartition("-")[2]))
+        """The latest attempt: a stale operator may have made the Change of an earlier one after it."""
+        uid_now = self.api.rollout["metadata"]["uid"] if self.exists else ""
+        known = self.api.live.typed_changes()
+        changes = sorted(known, key=lambda c: (c.spec.rollout.uid == uid_now, int(c.spec.rollout.attempt)))
         for change in changes[-1:]:
             for user in users:
                 name, uid = change.metadata.name, change.metadata.uid

@@ -11,15 +11,17 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from rollwarden.api.change import Plan, Release
-from rollwarden.core import approvals, attempt, decide, held, released
+from rollwarden.core import approvals, attempt, decide, held, release, released
 from rollwarden.core.seen import Seen
 from rollwarden.core.writes import Emit, Op, Outcome, PatchRollout
 
+from . import test_lifecycle_model
 from .model import apiserver
 from .model.oracle import (
     NEVER_LOOSER,
     NO_EDIT_WHILE_ABORTED,
     NO_UNAPPROVED_POD,
+    NOTHING_IN_A_FREEZE,
     QUARANTINE,
     STABLE_SCALES,
     STEPS_ARE_BACK,
@@ -39,12 +41,18 @@ def _forgets_quarantine(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(decide, "HELD_RULES", tuple(rule for rule in held.HELD_RULES if rule is not held.quarantine))
 
 
+def _does_not_know_a_freeze(patch: pytest.MonkeyPatch) -> None:
+    everywhere = dict.fromkeys(test_lifecycle_model.POLICIES, test_lifecycle_model.POLICIES["frozen"])
+    patch.setattr(test_lifecycle_model, "POLICIES", everywhere)
+    patch.setattr(decide, "HELD_RULES", tuple(rule for rule in held.HELD_RULES if rule is not held.freeze))
+
+
 def _counts_every_vote(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(approvals, "_objections", lambda *_: ())
 
 
 def _skips_the_owners_steps(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(held, "make_plan", lambda *_: Plan(steps=({"setWeight": 90},)))
+    patch.setattr(release, "make_plan", lambda *_: Plan(steps=({"setWeight": 90},)))
 
 
 def _leaves_the_plan_behind(patch: pytest.MonkeyPatch) -> None:
@@ -83,6 +91,7 @@ def _without_the_replicaset_lock(patch: pytest.MonkeyPatch) -> None:
 MUTANTS: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], str]] = {
     "a release without the approvals": (_releases_without_approval, NO_UNAPPROVED_POD),
     "a quarantine that is not looked at": (_forgets_quarantine, QUARANTINE),
+    "a freeze that is not known": (_does_not_know_a_freeze, NOTHING_IN_A_FREEZE),
     "votes that count whatever they name": (_counts_every_vote, BREACHES),
     "a plan without the owner's steps": (_skips_the_owners_steps, NEVER_LOOSER),
     "a plan that stays when the change is done": (_leaves_the_plan_behind, STEPS_ARE_BACK),

@@ -254,7 +254,8 @@ def at_least_as_strict(a: Requirements, b: Requirements) -> bool:
         and a.tests >= b.tests
         and a.human_adopter >= b.human_adopter
         and a.gated >= b.gated
-        and set(a.denials) >= set(b.denials)
+        and {(d.rule, d.message) for d in a.denials} >= {(d.rule, d.message) for d in b.denials}
+        and set(a.freezes) >= set(b.freezes)
         and float(a.objective_floor or 0) >= float(b.objective_floor or 0)
         and set(a.required_indicators) >= set(b.required_indicators)
         and (not b.pace.profiles or _no_faster(a.pace, b.pace))

@@ -93,3 +93,22 @@ def test_the_estimate_is_within_30_percent_of_the_median_simulated_time(rps: flo
         fleet = Fleet(random.Random(seed), rps, 5.0, constant(rate), constant(rate), 3)
         times.append(run(fleet, chosen, [Stage(0.5, 1.0, 3)], limit_seconds=3600.0).seconds)
     assert found.seconds == pytest.approx(median(times), rel=0.3)
+
+
+@given(
+    st.lists(st.tuples(st.floats(-50.0, 2.0), st.floats(-0.1, 0.1)), min_size=5, max_size=5),
+    st.floats(1e-5, 0.1),
+)
+def test_the_requests_reach_the_threshold_and_no_fewer_do(pairs: list[tuple[float, float]], growing: float) -> None:
+    """Whatever the terms: the crossing that is found is one, and the only one."""
+    log_l = tuple(value for value, _ in pairs)
+    steps = (growing, *(step for _, step in pairs[1:]))
+    found = requests_to_reach(math.log(160.0), log_l, steps)
+
+    def mixture(requests: float) -> float:
+        grown = [value + requests * step for value, step in zip(log_l, steps, strict=True)]
+        return math.log(math.fsum(math.exp(value) for value in grown) / len(grown))
+
+    assert found is not None
+    assert mixture(found) >= math.log(160.0) - 1e-9
+    assert found == 0.0 or mixture(max(0.0, found - 1.0)) < math.log(160.0)

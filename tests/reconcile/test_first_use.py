@@ -38,11 +38,11 @@ raw = RawPolicy(spec={"rules": [{"name": "x", "require": {"approvals": [{"tier":
     ),
     "a policy's status": (
         """
-from rollwarden.reconcile.answers import _policy_status
+from rollwarden.reconcile.inforce import status_of
 from rollwarden.reconcile.stores import RawPolicy
 raw = RawPolicy(status={"accepted": {"generation": 1, "spec": {}}})
 """,
-        "assert _policy_status(raw).accepted is not None",
+        "assert status_of(raw).accepted is not None",
     ),
     "an answer": (
         CALL + "from rollwarden.kube.client import decode, RawList",

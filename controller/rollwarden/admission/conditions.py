@@ -18,10 +18,11 @@ from rollwarden.api.names import (
     OPERATOR_OWNED,
     RELEASED,
     SUBMITTED_BY,
+    SUBMITTER_GROUPS,
 )
 
 from .cel import allowed, both, either, literal, negated, strings
-from .identities import Identities
+from .identities import GARBAGE_COLLECTORS, NAMESPACE_CONTROLLERS, Identities
 from .policy import Resources
 
 ROLLOUT_UPDATES = Resources("argoproj.io", "v1alpha1", ("rollouts",), ("UPDATE",))
@@ -36,10 +37,22 @@ UNSET = "unset"
 REQUESTER = "request.userInfo.username"
 ROLLOUT = "object.metadata.name"
 NAMESPACE = "object.metadata.namespace"
+REQUEST_NAMESPACE = "request.namespace"
+"""Also where there is no object, as on DELETE."""
+
+GROUPS_KEPT = 32
+LONGEST_GROUP = 253
 
 
 def is_requester(user: str) -> str:
     return f"{REQUESTER} == {literal(user)}"
+
+
+# Namespaces must be deletable, and an object whose owner is gone is collected.
+TIDIES_UP = either(
+    both(f"{REQUESTER} in {strings(NAMESPACE_CONTROLLERS)}", "has(namespaceObject.metadata.deletionTimestamp)"),
+    f"{REQUESTER} in {strings(GARBAGE_COLLECTORS)}",
+)
 
 
 def not_operator(identities: Identities) -> dict[str, str]:
@@ -106,6 +119,8 @@ def rollout_variables(identities: Identities) -> dict[str, str]:
         f"{annotation_text('variables.annotations', BREAK_GLASS)}.trim() != ''",
         f"{annotation('variables.annotations', BREAK_GLASS)} != {annotation('variables.oldAnnotations', BREAK_GLASS)}",
     )
+    groups = "request.userInfo.?groups.orValue([])"
+    first_groups = f"[{', '.join(map(str, range(GROUPS_KEPT)))}].filter(i, i < size(variables.requesterGroups))"
     entitled = both(allowed("holds", "break-glass", NAMESPACE, ROLLOUT), no_wildcard(NAMESPACE))
     return {
         "created": "oldObject == null",
@@ -114,6 +129,10 @@ def rollout_variables(identities: Identities) -> dict[str, str]:
         "hold": annotation_text("variables.annotations", HOLD),
         "oldHold": annotation_text("variables.oldAnnotations", HOLD),
         "submitter": annotation_text("variables.annotations", SUBMITTED_BY),
+        # every authenticated user has the one left out
+        "requesterGroups": f"{groups}.filter(g, g != 'system:authenticated' && size(g) <= {LONGEST_GROUP})",
+        "wantedGroups": f"{first_groups}.map(i, variables.requesterGroups[i]).join(',')",
+        "submitterGroups": annotation_text("variables.annotations", SUBMITTER_GROUPS),
         "newRevision": f"variables.created || ({new_revision(identities)})",
         "operatorOwned": strings(OPERATOR_OWNED),
         # the attempt of a write that makes a new revision, and of the one that is held now

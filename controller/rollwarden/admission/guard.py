@@ -112,12 +112,28 @@ def _annotation_rules() -> tuple[Rule, ...]:
     )
 
 
+# By these Argo turns a Service of its users, or a share of its traffic, to the new pods, whatever the steps say.
+ROUTING = {
+    "canary": (
+        *("canaryService", "stableService", "pingPong", "trafficRouting", "dynamicStableScale"),
+        *("canaryMetadata", "stableMetadata"),
+    ),
+    "blueGreen": ("activeService", "previewService", "activeMetadata", "previewMetadata"),
+}
+
+
+def _same_routing() -> str:
+    paths = (f"spec.?strategy.?{kind}.?{name}" for kind, fields in ROUTING.items() for name in fields)
+    return both(*(f"object.{path} == oldObject.{path}" for path in paths))
+
+
 def _hold_rules() -> tuple[Rule, ...]:
     strategy, analysis = "spec.?strategy.?canary.hasValue()", "spec.?strategy.?canary.?analysis"
     return (
         Rule(
             "variables.operator || !variables.newRevision"
-            f" || variables.properHold && variables.submitter == {REQUESTER}",
+            f" || variables.properHold && variables.submitter == {REQUESTER}"
+            " && variables.submitterGroups == variables.wantedGroups",
             _says(
                 "a new template must carry its hold and its submitter, and this write of {rollout} does not:"
                 " the policies that stamp them are missing, unbound or undone by a later webhook;"
@@ -130,6 +146,15 @@ def _hold_rules() -> tuple[Rule, ...]:
             _says(
                 "the strategy of {rollout} cannot be switched while a revision is held or under way;"
                 " wait for its end, or return to the stable template first: " + HELP
+            ),
+        ),
+        Rule(
+            "variables.operator || variables.newRevision || !variables.governed"
+            f" || variables.oldHold == {literal(FIRST_HOLD)} || {_same_routing()}",
+            _says(
+                "services and routes of {rollout} stay while a revision is held or under way, and after a rollback:"
+                " they could bring it traffic that no step gives it. Write them together with a new template, or when"
+                " it has ended: " + HELP
             ),
         ),
         Rule(

@@ -12,12 +12,15 @@ from rollwarden.api.names import (
     BASE_STARTING_STEP,
     BREAK_GLASS_BY,
     CHANGE,
+    DROPPED_EDIT,
     HELD,
     HOLD,
     KNOWN_GOOD,
     MESSAGE,
     OWNER_PAUSES,
+    OWNER_STEPS,
     SUBMITTED_BY,
+    SUBMITTER_GROUPS,
 )
 
 from .cel import both, literal, mapping
@@ -48,16 +51,18 @@ from .patches import (
     without_gates,
 )
 from .policy import ENFORCED, MutatingPolicy
+from .steps import bounded, in_short
 
 STARTING_STEP = "/spec/strategy/canary/analysis/startingStep"
 ROLLBACK_WINDOW = "/spec/rollbackWindow"
 
 # They belong to the attempt before this one, or may never stand on a Rollout.
-NOT_CARRIED_OVER = dict.fromkeys((CHANGE, MESSAGE, OWNER_PAUSES, KNOWN_GOOD), "''")
+NOT_CARRIED_OVER = dict.fromkeys((CHANGE, MESSAGE, OWNER_PAUSES, DROPPED_EDIT, KNOWN_GOOD), "''")
 
 STAMPS = {
     HOLD: "variables.wantedHold",
     SUBMITTED_BY: REQUESTER,
+    SUBMITTER_GROUPS: "variables.wantedGroups",
     BREAK_GLASS_BY: f"variables.breakGlass ? {REQUESTER} : ''",
     **NOT_CARRIED_OVER,
 }
@@ -99,6 +104,14 @@ def _variables(identities: Identities) -> dict[str, str]:
             f"!variables.analysed ? '' : variables.startMoved ? ({base_start}) : variables.breakGlass ? '' "
             f": object.{analysis}.?startingStep.hasValue() ? string(variables.start) : {literal(UNSET)}"
         ),
+        "givenSteps": annotation_text("variables.annotations", OWNER_STEPS),
+        "keptSteps": annotation_text("variables.oldAnnotations", OWNER_STEPS),
+        "stepsInShort": in_short("variables.steps", "object"),
+        "wantedSteps": (
+            "!variables.canary ? '' : variables.stamped ? variables.givenSteps"
+            " : variables.inherited && (variables.oldBarrier || variables.planStands) ? variables.keptSteps"
+            f" : {bounded('variables.stepsInShort')}"
+        ),
         "windowTaken": "variables.canary && has(object.spec.rollbackWindow) && !variables.breakGlass",
         "wantedWindow": (
             "variables.windowTaken ? string(object.spec.rollbackWindow.?revisions.orValue(0)) "
@@ -110,7 +123,11 @@ def _variables(identities: Identities) -> dict[str, str]:
 def hold_new_revision(identities: Identities) -> MutatingPolicy:
     """A new template waits behind the barrier, at no pods, until it is released."""
     variables = _variables(identities)
-    wanted = STAMPS | {BASE_ROLLBACK_WINDOW: "variables.wantedWindow", BASE_STARTING_STEP: "variables.wantedStart"}
+    wanted = STAMPS | {
+        BASE_ROLLBACK_WINDOW: "variables.wantedWindow",
+        BASE_STARTING_STEP: "variables.wantedStart",
+        OWNER_STEPS: "variables.wantedSteps",
+    }
     return MutatingPolicy(
         name="rollwarden-hold-new-revision",
         resources=ROLLOUT_UPDATES,
@@ -137,7 +154,7 @@ def hold_new_revision(identities: Identities) -> MutatingPolicy:
 
 def hold_first_revision(identities: Identities) -> MutatingPolicy:
     """A new Rollout brings no operator state along. Argo sends it to 100 % at once: only its ReplicaSet is held."""
-    wanted = STAMPS | dict.fromkeys((BASE_ROLLBACK_WINDOW, BASE_STARTING_STEP), "''")
+    wanted = STAMPS | dict.fromkeys((BASE_ROLLBACK_WINDOW, BASE_STARTING_STEP, OWNER_STEPS), "''")
     return MutatingPolicy(
         name="rollwarden-hold-first-revision",
         resources=ROLLOUT_CREATIONS,

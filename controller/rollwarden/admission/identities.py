@@ -14,6 +14,14 @@ def service_account(namespace: str, name: str) -> str:
 CONTROLLER_MANAGER = "system:kube-controller-manager"
 NAMESPACE_CONTROLLERS = (service_account("kube-system", "namespace-controller"), CONTROLLER_MANAGER)
 GARBAGE_COLLECTORS = (service_account("kube-system", "generic-garbage-collector"), CONTROLLER_MANAGER)
+# Whatever they make comes from a workload that somebody wrote.
+WORKLOAD_CONTROLLERS = (
+    *(
+        service_account("kube-system", f"{kind}-controller")
+        for kind in ("deployment", "replicaset", "replication", "statefulset", "daemon-set", "job", "cronjob")
+    ),
+    CONTROLLER_MANAGER,
+)
 
 
 @dataclass(frozen=True)
@@ -22,3 +30,9 @@ class Identities:
 
     operator: str = service_account("rollwarden-system", "rollwarden")
     argo: str = service_account("argo-rollouts", "argo-rollouts")
+
+    @property
+    def namespace(self) -> str:
+        """The operator's own namespace; empty where it is not a service account."""
+        prefix, _, rest = self.operator.partition("system:serviceaccount:")
+        return "" if prefix else rest.partition(":")[0]

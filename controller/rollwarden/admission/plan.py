@@ -5,12 +5,14 @@ Tools that apply the owner's manifest again bring the owner's steps along; those
 
 from __future__ import annotations
 
-from rollwarden.api.names import RELEASED
+from rollwarden.api.names import DROPPED_EDIT, OWNER_STEPS, RELEASED
 
-from .cel import both, literal, negated
+from .cel import both, literal, mapping, negated
 from .conditions import (
+    FIRST_HOLD,
     ROLLOUT_UPDATES,
     WORKLOAD_GENERATION,
+    annotation_text,
     is_requester,
     new_revision,
     not_argo,
@@ -26,10 +28,12 @@ from .patches import (
     only_if,
     put_back,
     remove,
+    settle,
     without_barrier,
     without_gates,
 )
 from .policy import ENFORCED, MutatingPolicy
+from .steps import bounded, in_short
 
 CANARY = "spec.strategy.canary"
 
@@ -62,6 +66,32 @@ def keep_owner_spec(identities: Identities) -> MutatingPolicy:
     )
 
 
+def _dropped_edit() -> dict[str, str]:
+    """``wantedDrop`` is what other steps were written and not taken: neither the owner's own nor the ones that stand.
+
+    The same steps again give the same text, so that applying a manifest again changes nothing. Where the steps are
+    as they stand, a text that is there stays: the API server applies a policy twice when others act after it.
+    """
+    given = annotation_text("variables.annotations", DROPPED_EDIT)
+    owners = annotation_text("variables.oldAnnotations", OWNER_STEPS)
+    analysis = "spec.?strategy.?canary.?analysis"
+    return {
+        "standingInShort": in_short("variables.oldSteps", "oldObject"),
+        # a first revision is held with its owner's steps in place
+        "ownersInShort": (
+            f"variables.oldHold == {literal(FIRST_HOLD)} ? {bounded('variables.standingInShort')} : {owners}"
+        ),
+        "writtenInShort": in_short("variables.steps", "object"),
+        "edit": bounded("variables.writtenInShort"),
+        "wantedDrop": (
+            f"variables.steps == variables.oldSteps && object.{analysis} == oldObject.{analysis}"
+            f" ? {given}"
+            " : !variables.planKept || variables.ownersInShort in ['', variables.edit] ? '' : variables.edit"
+        ),
+        "wanted": mapping({DROPPED_EDIT: "variables.wantedDrop"}),
+    }
+
+
 def keep_plan(identities: Identities) -> MutatingPolicy:
     """Barrier, plan, analysis and the operator's annotations stay while the template stays."""
     variables = rollout_variables(identities) | {
@@ -70,6 +100,7 @@ def keep_plan(identities: Identities) -> MutatingPolicy:
         "freesPlan": both(
             "variables.breakGlass", "variables.planStands", f"variables.oldHold.startsWith({literal(RELEASED)})"
         ),
+        **_dropped_edit(),
     }
     return MutatingPolicy(
         name="rollwarden-keep-plan",
@@ -88,6 +119,7 @@ def keep_plan(identities: Identities) -> MutatingPolicy:
         patches=(
             ANNOTATIONS_EXIST,
             put_back(f"(variables.operatorOwned + [{literal(WORKLOAD_GENERATION)}])"),
+            settle("variables.wanted"),
             _back("steps"),
             _back("analysis"),
             only_if(

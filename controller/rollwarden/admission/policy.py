@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rollwarden.api.enums import Mode
-from rollwarden.api.names import MODE_LABEL
+from rollwarden.api.names import MODE_LABEL, POLICY_VERSION
+from rollwarden.core.integrity import fingerprint
 
 from .cel import variables_of
 
@@ -43,6 +44,24 @@ class Resources:
 
 
 @dataclass(frozen=True)
+class Param:
+    """An object that a policy reads as ``params``: of the namespace that is asked about, by a name known beforehand.
+
+    Where it is not there, the whole policy stands aside: it has nothing to go by.
+    """
+
+    api_version: str
+    kind: str
+    name: str
+
+    def kind_manifest(self) -> Manifest:
+        return {"apiVersion": self.api_version, "kind": self.kind}
+
+    def reference(self) -> Manifest:
+        return {"name": self.name, "parameterNotFoundAction": "Allow"}
+
+
+@dataclass(frozen=True)
 class Rule:
     """A condition that must hold, and what the requester reads when it does not (a CEL string expression)."""
 
@@ -56,10 +75,15 @@ class Rule:
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """What mutating and validating policies have in common. ``namespaces`` None means every namespace."""
+    """What mutating and validating policies have in common. ``namespaces`` None means every namespace.
+
+    ``more``: resources of other groups that the policy is asked about too.
+    """
 
     name: str
     resources: Resources
+    more: tuple[Resources, ...] = ()
+    param: Param | None = None
     when: Mapping[str, str] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
     namespaces: Manifest | None = None
@@ -67,8 +91,10 @@ class Policy:
     def _spec(self, expressions: Iterable[str]) -> Manifest:
         spec: Manifest = {
             "failurePolicy": "Fail",
-            "matchConstraints": {"resourceRules": [self.resources.rule()]},
+            "matchConstraints": {"resourceRules": [each.rule() for each in (self.resources, *self.more)]},
         }
+        if self.param:
+            spec["paramKind"] = self.param.kind_manifest()
         if self.when:
             spec["matchConditions"] = [{"name": name, "expression": text} for name, text in self.when.items()]
         reached = reachable(expressions, self.variables)
@@ -78,6 +104,8 @@ class Policy:
 
     def _objects(self, flavour: str, spec: Manifest, binding: Manifest) -> list[Manifest]:
         bound: Manifest = {"policyName": self.name, **binding}
+        if self.param:
+            bound["paramRef"] = self.param.reference()
         if self.namespaces is not None:
             bound["matchResources"] = {"namespaceSelector": self.namespaces}
         kinds = ((f"{flavour}AdmissionPolicy", spec), (f"{flavour}AdmissionPolicyBinding", bound))
@@ -85,7 +113,7 @@ class Policy:
             {
                 "apiVersion": "admissionregistration.k8s.io/v1",
                 "kind": kind,
-                "metadata": {"name": self.name, "labels": dict(LABELS)},
+                "metadata": {"name": self.name, "labels": {**LABELS, POLICY_VERSION: fingerprint(body)}},
                 "spec": body,
             }
             for kind, body in kinds

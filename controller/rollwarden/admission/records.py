@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from rollwarden.api.enums import GROUP, VERSION, Tier
+from rollwarden.api.enums import GROUP, VERSION, Decision, Tier
 from rollwarden.api.names import APPROVAL_PREFIX, approval_annotation
 
-from .cel import allowed, both, either, literal, sentence, strings
+from .cel import allowed, either, literal, sentence, strings
 from .conditions import (
     NAMESPACE,
     REQUESTER,
     ROLLOUT,
     ROLLOUT_WRITES,
+    TIDIES_UP,
     is_requester,
     no_wildcard,
     not_operator,
     rollout_variables,
 )
-from .identities import GARBAGE_COLLECTORS, NAMESPACE_CONTROLLERS, Identities
+from .identities import Identities
 from .patches import add
 from .policy import ENFORCED, MutatingPolicy, Resources, Rule, ValidatingPolicy
 
@@ -24,12 +25,6 @@ APPROVER = "/spec/approver"
 SERVICE_ACCOUNTS = "system:serviceaccount:"
 IS_PERSON = f"!{REQUESTER}.startsWith({literal(SERVICE_ACCOUNTS)})"
 TIERS = ", ".join(tier.lower for tier in Tier)
-
-# Namespaces must be deletable, and an object whose owner is gone is collected.
-TIDIES_UP = either(
-    both(f"{REQUESTER} in {strings(NAMESPACE_CONTROLLERS)}", "has(namespaceObject.metadata.deletionTimestamp)"),
-    f"{REQUESTER} in {strings(GARBAGE_COLLECTORS)}",
-)
 
 
 def _says(template: str, **parts: str) -> str:
@@ -50,6 +45,10 @@ TIER_RULE = (
     " kubectl rollwarden inbox shows what waits for you"
 )
 PERSON_RULE = "approvals are given by people; {user} is a service account: approve as yourself"
+REVIEW_RULE = (
+    f"{{user}} does not hold the verb review on holds (group {GROUP}) in namespace {{namespace}}, by which the review"
+    " of a break-glass is closed; ask a principal (ClusterRole rollwarden-principal)"
+)
 WILDCARD_RULE = (
     "{user} may do everything here, and a wildcard is not a tier: bind the ClusterRole of a tier to a person instead"
 )
@@ -99,6 +98,11 @@ def guard_approval(identities: Identities) -> ValidatingPolicy:
                 _says(TIER_RULE, tier="variables.tier"),
             ),
             Rule(f"!variables.created || {no_wildcard(NAMESPACE)}", _says(WILDCARD_RULE)),
+            Rule(
+                f"!variables.created || object.spec.decision != {literal(str(Decision.REVIEW))}"
+                f" || {allowed('holds', 'review', NAMESPACE)}",
+                _says(REVIEW_RULE),
+            ),
             Rule(
                 "variables.created || object.spec == oldObject.spec",
                 _says("an approval is not rewritten; make another one, or reject: kubectl rollwarden reject"),

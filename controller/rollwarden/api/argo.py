@@ -17,6 +17,9 @@ class CanaryStrategy(Model, frozen=True, kw_only=True):
     steps: tuple[dict[str, Any], ...] | None = None
     analysis: dict[str, Any] | None = None
     traffic_routing: dict[str, Any] | None = None
+    canary_service: str | None = None
+    stable_service: str | None = None
+    ping_pong: dict[str, Any] | None = None
 
 
 class Strategy(Model, frozen=True, kw_only=True):
@@ -31,6 +34,7 @@ class RollbackWindow(Model, frozen=True, kw_only=True):
 class RolloutSpec(Model, frozen=True, kw_only=True):
     replicas: int | None = None
     paused: bool = False
+    selector: dict[str, Any] | None = None
     strategy: Strategy = Strategy()
     template: dict[str, Any] = field(default_factory=dict)
     workload_ref: dict[str, Any] | None = None
@@ -85,6 +89,13 @@ class ReplicaSet(Model, frozen=True, kw_only=True):
     metadata: ObjectMeta = ObjectMeta()
     spec: ReplicaSetSpec = field(default_factory=ReplicaSetSpec)
     status: ReplicaSetStatus = ReplicaSetStatus()
+
+
+class ConfigMap(Model, frozen=True, kw_only=True):
+    plural: ClassVar[str] = "configmaps"
+    metadata: ObjectMeta = ObjectMeta()
+    data: dict[str, str] = field(default_factory=dict)
+    immutable: bool = False
 
 
 class Namespace(Model, frozen=True, kw_only=True):

@@ -34,7 +34,7 @@ from .enums import (
     VerdictResult,
 )
 from .meta import Conditions, Decimal, FreeObject, Model, Name, ObjectMeta, Text, Timestamp, User
-from .policy import ApprovalSlot
+from .policy import ApprovalSlot, Schedule, TimeZone
 
 Short = Annotated[str, Meta(max_length=128)]
 Names = Annotated[tuple[Annotated[str, Meta(max_length=253)], ...], Meta(max_length=64)]
@@ -50,7 +50,10 @@ class RolloutRef(Model, frozen=True, kw_only=True):
 
 
 class Submitter(Model, frozen=True, kw_only=True):
+    """As admission stamped it; empty in observe mode, where nothing is stamped."""
+
     user: Annotated[str, Meta(max_length=253)] = ""
+    groups: Annotated[tuple[Annotated[str, Meta(max_length=253)], ...], Meta(max_length=512)] = ()
 
 
 class Claim(Model, frozen=True, kw_only=True):
@@ -103,9 +106,23 @@ class Pace(Model, frozen=True, kw_only=True):
 
 
 class Denial(Model, frozen=True, kw_only=True):
+    """``set_by``, ``set_at``: who last changed the rule and when, where its policy's history still knows."""
+
     rule: Name
     message: Text
     guideline: Text = ""
+    set_by: Text = ""
+    set_at: Annotated[str, Meta(max_length=40)] = ""
+
+
+class Freeze(Model, frozen=True, kw_only=True):
+    """A freeze that a rule asks for; ``duration`` is seconds."""
+
+    rule: Name
+    name: Name
+    schedule: Schedule
+    duration: Annotated[int, Meta(ge=1)]
+    time_zone: TimeZone = "UTC"
 
 
 class Requirements(Model, frozen=True, kw_only=True):
@@ -119,6 +136,7 @@ class Requirements(Model, frozen=True, kw_only=True):
     gated: bool = False
     pace: Pace = Pace()
     denials: Annotated[tuple[Denial, ...], Meta(max_length=64)] = ()
+    freezes: Annotated[tuple[Freeze, ...], Meta(max_length=1024)] = ()
     objective_floor: Decimal = ""
     required_indicators: Annotated[tuple[IndicatorType, ...], Meta(max_length=8)] = ()
 
@@ -151,12 +169,23 @@ class ChangeSpec(Model, frozen=True, kw_only=True):
 
 
 class CountedApproval(Model, frozen=True, kw_only=True):
+    """``evidence``: what gave this person the tier when the approval was counted; frozen with the release."""
+
     tier: Tier
     user: User
     source: ApprovalSource
     ref: Annotated[str, Meta(max_length=253)] = ""
     accept_unproven: bool = False
     acknowledges_quarantine: bool = False
+    evidence: Text = ""
+
+
+class AnnotationApproval(Model, frozen=True, kw_only=True):
+    """When an approval by annotation was first seen. Kept for good, so that no re-apply makes an old one new."""
+
+    tier: Tier
+    user: User
+    first_seen: Timestamp
 
 
 class Base(Model, frozen=True, kw_only=True):
@@ -224,11 +253,24 @@ class Release(Model, frozen=True, kw_only=True):
     eta_seconds: Annotated[int, Meta(ge=0)] | None = None
 
 
+class BreakGlassReview(Model, frozen=True, kw_only=True):
+    """A principal's word that closes what a break-glass owes. ``ref`` is the Approval that says so."""
+
+    closed_by: User
+    time: Timestamp
+    note: Text
+    ref: Annotated[str, Meta(max_length=253)] = ""
+
+
 class BreakGlass(Model, frozen=True, kw_only=True):
+    """``reminded_at``: when a review was found overdue and an Event said so."""
+
     user: User
     reason: Text
     time: Timestamp
     review_due: Timestamp
+    review: BreakGlassReview | None = None
+    reminded_at: Timestamp | None = None
 
 
 class GateStatus(Model, frozen=True, kw_only=True):
@@ -274,6 +316,7 @@ class ChangeStatus(Model, frozen=True, kw_only=True):
     stable_revision: Annotated[int, Meta(ge=0)] = 0
     pod_hash: Short = ""
     approvals: Annotated[tuple[CountedApproval, ...], Meta(max_length=64)] = ()
+    annotation_approvals: Annotated[tuple[AnnotationApproval, ...], Meta(max_length=64)] = ()
     release: Release | None = None
     break_glass: BreakGlass | None = None
     gates: Annotated[tuple[GateStatus, ...], Meta(max_length=256)] = ()

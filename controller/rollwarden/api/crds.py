@@ -22,7 +22,7 @@ class Column(msgspec.Struct, frozen=True):
 
 
 class Kind(msgspec.Struct, frozen=True):
-    """One CRD. ``spec_rules`` are CEL rules on ``spec``; ``immutable`` freezes it."""
+    """One CRD. ``spec_rules`` are CEL rules on ``spec``; ``immutable`` freezes it; ``selectable`` are JSON paths."""
 
     type: type[msgspec.Struct]
     plural: str
@@ -32,6 +32,7 @@ class Kind(msgspec.Struct, frozen=True):
     columns: tuple[Column, ...]
     immutable: bool = False
     spec_rules: tuple[tuple[str, str], ...] = ()
+    selectable: tuple[str, ...] = ()
 
 
 AGE = Column("Age", ".metadata.creationTimestamp", "date")
@@ -123,7 +124,12 @@ KINDS = (
                 "(has(self.reason) && self.reason != '')",
                 "approving a quarantined template needs a reason",
             ),
+            (
+                "self.decision != 'Review' || (self.tier == 'Principal' && has(self.reason) && self.reason != '')",
+                "a review of a break-glass is a principal's, and says in its reason what was found",
+            ),
         ),
+        selectable=(".spec.changeRef.name",),
     ),
 )
 
@@ -144,6 +150,8 @@ def custom_resource_definition(kind: Kind) -> dict[str, Any]:
         "schema": {"openAPIV3Schema": schema},
         "additionalPrinterColumns": [_column(column) for column in kind.columns],
     }
+    if kind.selectable:
+        version["selectableFields"] = [{"jsonPath": path} for path in kind.selectable]
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",

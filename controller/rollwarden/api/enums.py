@@ -116,6 +116,7 @@ class Touch(Word):
 class Phase(Word):
     HELD = "Held"
     AWAITING_APPROVAL = "AwaitingApproval"
+    FROZEN = "Frozen"
     DENIED = "Denied"
     CANARY = "Canary"
     BAKING = "Baking"
@@ -133,7 +134,7 @@ class Phase(Word):
     @property
     def waiting(self) -> bool:
         """No pod of the revision may run yet."""
-        return self in (Phase.HELD, Phase.AWAITING_APPROVAL, Phase.DENIED, Phase.REJECTED)
+        return self in (Phase.HELD, Phase.AWAITING_APPROVAL, Phase.FROZEN, Phase.DENIED, Phase.REJECTED)
 
 
 FINAL_PHASES = frozenset(
@@ -142,8 +143,11 @@ FINAL_PHASES = frozenset(
 
 
 class Decision(Word):
+    """What an Approval says: yes or no to a change, or that a broken glass was looked into."""
+
     APPROVE = "Approve"
     REJECT = "Reject"
+    REVIEW = "Review"
 
 
 class Tests(Ordered):
@@ -170,6 +174,13 @@ class OnNoIndicators(Ordered):
 
     PROMOTE = "Promote"
     HOLD = "Hold"
+
+
+class OnNewTemplate(Ordered):
+    """What a newer template meets while a canary is under way: it takes over, or it is refused and comes again."""
+
+    SUPERSEDE = "Supersede"
+    REFUSE = "Refuse"
 
 
 class IndicatorType(Word):

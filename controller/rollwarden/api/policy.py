@@ -70,7 +70,7 @@ class Agents(Model, frozen=True, kw_only=True):
 
 
 class People(Model, frozen=True, kw_only=True):
-    """Authors of one level, by exact user name or email; groups match the stamped submitter only."""
+    """Authors of one level, by exact user name or email."""
 
     level: Level
     users: Annotated[tuple[User, ...], Meta(max_length=1024)] = ()
@@ -133,6 +133,28 @@ class Deny(Model, frozen=True, kw_only=True):
     guideline: Text = ""
 
 
+Schedule = Annotated[str, Meta(max_length=128, pattern=r"^[0-9A-Za-z*/,#-]+( +[0-9A-Za-z*/,#-]+){4}$")]
+TimeZone = Annotated[str, Meta(max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9][A-Za-z0-9_+-]*)*$")]
+Span = Annotated[
+    Duration,
+    Meta(
+        extra_json_schema=_rule(
+            "duration(self) >= duration('1s') && duration(self) <= duration('8784h')",
+            "a freeze lasts at least 1s and at most 8784h (366 days), for example 60h",
+        )
+    ),
+]
+
+
+class FreezeWindow(Model, frozen=True, kw_only=True):
+    """Times in which nothing new is released: each begins by a cron schedule of five fields, in a time zone."""
+
+    name: Name
+    schedule: Schedule
+    duration: Span
+    time_zone: TimeZone = "UTC"
+
+
 class Require(Model, frozen=True, kw_only=True):
     approvals: Annotated[
         tuple[ApprovalSlot, ...],
@@ -143,6 +165,7 @@ class Require(Model, frozen=True, kw_only=True):
     tests: Tests = Tests.NOT_REQUIRED
     human_adopter: bool = False
     profile: Name | None = None
+    freeze: Annotated[tuple[FreezeWindow, ...], Meta(max_length=8, extra_json_schema=_BY_NAME)] = ()
     deny: Deny | None = None
 
 
@@ -178,9 +201,12 @@ class AcceptedPolicy(Model, frozen=True, kw_only=True):
 
 
 class PolicyRevision(Model, frozen=True, kw_only=True):
+    """``rules``: the names of those that this generation added or changed."""
+
     generation: int
     time: Timestamp
     user: Text = ""
+    rules: Annotated[tuple[Name, ...], Meta(max_length=64)] = ()
 
 
 class GuardrailPolicyStatus(Model, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta, field
 
-from .enums import API_VERSION, Criticality, IndicatorType
+from .enums import API_VERSION, Criticality, IndicatorType, OnNewTemplate
 from .meta import Conditions, Duration, LabelSelector, Model, Name, ObjectMeta, Percent, Text, User
 
 Selector = Annotated[str, Meta(max_length=512, pattern=r"^([a-zA-Z_:][a-zA-Z0-9_:]*(\{[^{}]*\})?)?$")]
@@ -45,6 +45,7 @@ class ServiceProfileSpec(Model, frozen=True, kw_only=True):
     owners: Annotated[tuple[User, ...], Meta(max_length=16)] = ()
     contact: Text = ""
     prometheus: PrometheusRef = PrometheusRef()
+    on_new_template: OnNewTemplate = OnNewTemplate.SUPERSEDE
     indicators: Annotated[
         tuple[Indicator, ...],
         Meta(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from rollwarden.api import names
@@ -12,11 +13,13 @@ from rollwarden.api.change import Change
 from rollwarden.api.enums import Phase
 from rollwarden.cli.cluster import Cluster
 from rollwarden.cli.errors import CommandError
-from rollwarden.cli.nextstep import NextStep, next_data
+from rollwarden.cli.nextstep import AGENT_STEP, NextStep, next_data
 from rollwarden.cli.plain import plain
+from rollwarden.core.approvals import rollouts_meant
+from rollwarden.core.reviews import open_review
 from rollwarden.core.times import unix
 from rollwarden.kube.errors import Forbidden, NotFound
-from rollwarden.kube.resources import CHANGES, ROLLOUTS
+from rollwarden.kube.resources import CHANGES, NAMESPACES, ROLLOUTS
 
 _BY_REVISION = re.compile(r"(?P<rollout>.+)-r(?P<revision>[0-9]+)$")
 UNPROVEN, QUARANTINED, EVIDENCE_MISSING = "Unproven", "Quarantined", "EvidenceMissing"
@@ -36,7 +39,8 @@ def spoken_phase(change: Change) -> str:
 def is_waiting(change: Change) -> bool:
     """A person can do something for it: it is held, or it is unproven at its gate's maximum."""
     status = change.status
-    return not status.phase.final and (status.phase.waiting or status.reason == UNPROVEN)
+    waits = status.phase.waiting and status.phase is not Phase.FROZEN
+    return not status.phase.final and (waits or status.reason == UNPROVEN)
 
 
 def newest(changes: Iterable[Change]) -> Change | None:
@@ -47,6 +51,56 @@ def order(change: Change) -> tuple[float, int]:
     """By age, and within a second by attempt."""
     created = change.metadata.creation_timestamp
     return (unix(created) if created else 0.0, int(change.spec.rollout.attempt.lstrip("o")))
+
+
+def by_urgency(change: Change) -> tuple[int, tuple[float, int]]:
+    """Sorts the most critical first, and of these what waits longest."""
+    return (-change.spec.classification.criticality.rank, order(change))
+
+
+def waited(change: Change, now: float) -> float:
+    """Seconds since it was made."""
+    created = change.metadata.creation_timestamp
+    return max(0.0, now - unix(created)) if created else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """The changes of every namespace the caller may list; ``left_out`` says what could not be looked at, if so."""
+
+    changes: tuple[Change, ...]
+    left_out: str = ""
+
+
+def reachable(cluster: Cluster, namespace: str | None) -> Reach:
+    """The changes of one namespace; None: of all, or of those the caller may list, or of the context's own."""
+    if namespace is not None:
+        return Reach(_listed(cluster, namespace))
+    try:
+        return Reach(_listed(cluster, None))
+    except Forbidden:
+        pass
+    try:
+        spaces = [one["metadata"]["name"] for one in cluster.client.list(NAMESPACES).items]
+    except Forbidden:
+        only = f"you may not list changes in every namespace, so this is {cluster.namespace} alone; name another by -n"
+        try:
+            return Reach(_listed(cluster, cluster.namespace), only)
+        except Forbidden as error:
+            nowhere = f"you may list changes neither in every namespace nor in {cluster.namespace}; name one with -n"
+            raise CommandError(nowhere) from error
+    found: list[Change] = []
+    closed = 0
+    for one in spaces:
+        try:
+            found += _listed(cluster, one)
+        except Forbidden:
+            closed += 1
+    return Reach(tuple(found), f"{closed} of {len(spaces)} namespaces are not yours to look at" if closed else "")
+
+
+def _listed(cluster: Cluster, namespace: str | None) -> tuple[Change, ...]:
+    return tuple(cluster.client.list(CHANGES, namespace=namespace, type=Change).items)
 
 
 def of_rollout(cluster: Cluster, rollout: str) -> list[Change]:
@@ -95,32 +149,50 @@ def _is_label(name: str) -> bool:
 
 def _unknown(cluster: Cluster, name: str) -> str:
     where = f"namespace {cluster.namespace}"
-    if _rollout_exists(cluster, name):
+    rollout = _rollout(cluster, name)
+    if rollout is not None and rollout.spec.workload_ref is not None:
+        return (
+            f'Rollout "{name}" in {where} has a workloadRef, which is not supported: its new revisions stay held and '
+            "have no change; put the pod template into the Rollout (spec.template) to have it judged"
+        )
+    if rollout is not None:
         return f'Rollout "{name}" in {where} has no change: no new template was written since Rollwarden looks after it'
-    page = cluster.client.list(CHANGES, namespace=cluster.namespace, type=Change)
-    waiting = [short_name(change) for change in page.items if is_waiting(change)]
+    changes = _listed(cluster, cluster.namespace)
+    meant = rollouts_meant(name)
+    if of_it := newest(c for c in changes if is_waiting(c) and c.spec.rollout.name in meant):
+        now = f"{short_name(of_it)} waits now: kubectl rollwarden approve {short_name(of_it)} -n {cluster.namespace}"
+        return f'there is no change "{name}" in {where}; {now}'
+    waiting = [short_name(change) for change in changes if is_waiting(change)]
     there = f"waiting there: {', '.join(sorted(waiting))}" if waiting else "nothing waits there; is it another -n?"
     return f'there is no change and no Rollout "{name}" in {where}; {there}'
 
 
-def _rollout_exists(cluster: Cluster, name: str) -> bool:
+def _rollout(cluster: Cluster, name: str) -> Rollout | None:
+    """The Rollout of that name; None where there is none, or the caller may not read it."""
     try:
-        cluster.client.get(ROLLOUTS, name, namespace=cluster.namespace, type=Rollout)
+        return cluster.client.get(ROLLOUTS, name, namespace=cluster.namespace, type=Rollout)
     except (NotFound, Forbidden):
-        return False
-    return True
+        return None
 
 
 def next_steps(change: Change) -> tuple[NextStep, ...]:
     """Who does what for this change to go on; ``nobody`` where it goes on by itself."""
-    status = change.status
-    first, glass = _next_of_phase(change), status.break_glass
+    first, glass = (*_agent_step(change), next_of_phase(change)), open_review(change)
     if glass is None:
-        return (first,)
-    return (first, NextStep("a principal", f"review the break-glass by {glass.user} by {glass.review_due[:10]}"))
+        return first
+    review = f'kubectl rollwarden review {short_name(change)} -n {change.metadata.namespace} -m "what was found"'
+    due = f"review the break-glass by {glass.user} by {glass.review_due[:10]}: {review}"
+    return (*first, NextStep("a principal", due))
 
 
-def _next_of_phase(change: Change) -> NextStep:
+def _agent_step(change: Change) -> tuple[NextStep, ...]:
+    """What comes before all else for an AI agent whose own change waits or is denied."""
+    held = change.status.phase in (Phase.HELD, Phase.AWAITING_APPROVAL, Phase.FROZEN, Phase.DENIED)
+    return (AGENT_STEP,) if held and change.spec.classification.agent_submitter else ()
+
+
+def next_of_phase(change: Change) -> NextStep:
+    """What people do next, or nobody, as its phase and reason say."""
     status, namespace = change.status, change.metadata.namespace
     approve = f"kubectl rollwarden approve {short_name(change)} -n {namespace}"
     who = status.waiting_for
@@ -133,6 +205,8 @@ def _next_of_phase(change: Change) -> NextStep:
             return NextStep(who, approve)
         case Phase.HELD | Phase.AWAITING_APPROVAL:
             return NextStep("nobody", "Rollwarden decides within moments")
+        case Phase.FROZEN:
+            return NextStep("nobody", f"it waits for {who} and is released by itself then")
         case Phase.DENIED:
             return NextStep("the author", "bring another template, or ask a principal")
         case Phase.REJECTED:
@@ -143,6 +217,8 @@ def _next_of_phase(change: Change) -> NextStep:
             return NextStep("nobody", f"a newer template took over: kubectl rollwarden status -n {namespace}")
         case Phase.CANARY | Phase.BAKING if status.reason == UNPROVEN:
             return NextStep(who or "a senior", f"{approve} --accept-unproven")
+        case Phase.CANARY | Phase.BAKING if status.reason == str(Phase.FROZEN):
+            return NextStep("nobody", f"it waits for {who} and goes on by itself then")
         case Phase.CANARY | Phase.BAKING if who:
             return NextStep(who, "")
         case Phase.ROLLING_BACK:
@@ -172,6 +248,7 @@ def summary(change: Change) -> dict[str, Any]:
         "origin": c.origin.value,
         "criticality": c.criticality.value,
         "submitter": change.spec.submitter.user,
+        "commits": list(c.commits),
         "created": change.metadata.creation_timestamp,
         "finished": status.finished_at,
         "next": next_data(next_steps(change)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -128,7 +129,10 @@ def _questions(target: str, given: Given) -> list[tuple[RolloutFile, Question]]:
 def _question(file: RolloutFile, manifests: Manifests, given: Given) -> Question:
     meta = file.rollout.metadata
     objects = (*given.files.policies, *manifests.policies)
-    policies = tuple(Policy(PolicyRef(name=p.metadata.name, generation=p.metadata.generation), p.spec) for p in objects)
+    policies = tuple(
+        Policy(PolicyRef(name=p.metadata.name, generation=p.metadata.generation), p.spec, p.status.history)
+        for p in objects
+    )
     namespace = meta.namespace or given.namespace or ""
     labels = {"kubernetes.io/metadata.name": namespace} if namespace else {}
     return Question(
@@ -139,6 +143,7 @@ def _question(file: RolloutFile, manifests: Manifests, given: Given) -> Question
         stable_template=None if given.stable is None else read_stable_template(given.stable, meta.name),
         submitter=given.submitter,
         rps=given.rps,
+        now=time.time(),
     )
 
 

@@ -13,6 +13,7 @@ from rich.text import Text
 from rollwarden.api.change import Base, Claim, Classification, Plan, PlannedGate, Requirements
 from rollwarden.api.enums import GateKind, Origin, Touch
 from rollwarden.cli.explanation import Answer, Explanation, RuleAsk
+from rollwarden.cli.freezes import freezes_data, show_freezes
 from rollwarden.cli.nextstep import NextStep, next_data
 from rollwarden.cli.plain import plain
 from rollwarden.cli.session import clean, facts, heading, styled
@@ -34,6 +35,7 @@ _BADGES = {
     Answer.KNOWN_GOOD: ("released at once", "bold green"),
     Answer.APPROVALS_MISSING: ("held for approval", "bold yellow"),
     Answer.EVIDENCE_MISSING: ("held for evidence", "bold yellow"),
+    Answer.FROZEN: ("frozen", "bold cyan"),
     Answer.DENIED: ("denied", "bold red"),
     Answer.UNSUPPORTED: ("not governed", "bold"),
 }
@@ -57,6 +59,7 @@ def as_data(explanation: Explanation) -> dict[str, Any]:
             "requirements": plain(decision.requirements),
             "asks": [{"policy": a.policy, "rule": a.rule, "asks": a.asks} for a in explanation.asks],
         },
+        "freezes": freezes_data(decision.requirements.freezes, explanation.question.now),
         "plan": plan_data(explanation.plan, explanation.base),
         "wouldChange": [{"if": one.were, "then": one.then} for one in explanation.what_ifs],
         "notes": list(explanation.notes),
@@ -90,6 +93,7 @@ def show(explanation: Explanation, console: Console) -> None:
     show_claims(console, explanation.classified.claims, [p.sentence for p in explanation.classified.problems])
     if explanation.answer is not Answer.UNSUPPORTED:
         show_needs(console, explanation.asks, explanation.decision.requirements, explanation.contact)
+        show_freezes(console, explanation.decision.requirements.freezes, explanation.question.now)
     if explanation.plan is not None:
         show_plan(console, explanation.plan, explanation.base)
     if explanation.what_ifs:

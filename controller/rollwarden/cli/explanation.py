@@ -15,16 +15,17 @@ import msgspec
 from rollwarden.api import names
 from rollwarden.api.argo import Rollout
 from rollwarden.api.change import Base, Change, Classification, Plan, PolicyDecision, Requirements
-from rollwarden.api.enums import Mode
+from rollwarden.api.enums import Mode, OnNewTemplate
 from rollwarden.api.policy import Rule
 from rollwarden.api.profile import ServiceProfile
-from rollwarden.cli.nextstep import NextStep
+from rollwarden.cli.nextstep import AGENT_STEP, NextStep
 from rollwarden.cli.whatif import variants
 from rollwarden.core.approvals import spoken_slots
 from rollwarden.core.base import resolve_base
-from rollwarden.core.classify import Classified, Subject, classify
+from rollwarden.core.classify import Classified, Subject, classify, stamped_groups
 from rollwarden.core.digest import template_digest
-from rollwarden.core.messages import AGENT_NOTE, spoken_origin
+from rollwarden.core.freeze import frozen, spoken_freeze
+from rollwarden.core.messages import AGENT_NOTE, setter, spoken_origin
 from rollwarden.core.plan import Estimator, Ground, make_plan, spoken_plan
 from rollwarden.core.policy import Place, Policy, applies, decide_policy, in_force, unmet_evidence
 from rollwarden.reconcile.estimates import estimator, frozen_indicators, judge_parameters
@@ -39,6 +40,7 @@ class Answer(Enum):
     RELEASED = "Released"
     APPROVALS_MISSING = "ApprovalsMissing"
     EVIDENCE_MISSING = "EvidenceMissing"
+    FROZEN = "Frozen"
     DENIED = "Denied"
     KNOWN_GOOD = "KnownGood"
     UNSUPPORTED = "Unsupported"
@@ -46,7 +48,10 @@ class Answer(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A Rollout and what is known around it. ``stable_template`` None: not known; ``rps`` None: traffic unknown."""
+    """A Rollout and what is known around it. ``stable_template`` None: not known; ``rps`` None: traffic unknown.
+
+    ``now``: Unix seconds, by which freezes are on or not.
+    """
 
     rollout: Rollout
     policies: tuple[Policy, ...] = ()
@@ -56,6 +61,7 @@ class Question:
     submitter: str = ""
     rps: float | None = None
     earlier: tuple[Change, ...] = ()
+    now: float = 0.0
 
     @property
     def name(self) -> str:
@@ -123,7 +129,7 @@ def explain(question: Question) -> Explanation:
         base=base,
         plan=plan,
         message=_message(question, answer, lacking, classified.classification, decision, plan, contact),
-        next=_next(question, answer, lacking, decision.requirements, contact),
+        next=_next(question, answer, lacking, classified.classification, decision.requirements, contact),
         what_ifs=_what_ifs(question, classified, used, profiles) if answer is not Answer.UNSUPPORTED else (),
         notes=_notes(question, profiles, used, plan),
         contact=contact,
@@ -150,6 +156,7 @@ def _subject(question: Question, profiles: tuple[ServiceProfile, ...]) -> Subjec
         labels=meta.labels,
         namespace_labels=question.namespace_labels,
         submitter=question.submitter or meta.annotations.get(names.SUBMITTED_BY, ""),
+        submitter_groups=() if question.submitter else stamped_groups(meta.annotations),
         profiles=profiles,
     )
 
@@ -166,7 +173,9 @@ def _answer(question: Question, c: Classification, requirements: Requirements) -
     lacking = unmet_evidence(requirements, c, c.evidence_level)
     if lacking:
         return Answer.EVIDENCE_MISSING, lacking
-    return (Answer.APPROVALS_MISSING if requirements.approvals else Answer.RELEASED), ""
+    if requirements.approvals:
+        return Answer.APPROVALS_MISSING, ""
+    return (Answer.FROZEN if frozen(requirements.freezes, question.now) else Answer.RELEASED), ""
 
 
 def _plan(
@@ -218,6 +227,7 @@ def spoken_ask(rule: Rule) -> str:
     parts += ["a named human who adopts it"] if require.human_adopter else []
     parts += ["passing tests"] if str(require.tests) == "Passed" else []
     parts += [f"evidence of level {require.min_evidence_level}"] if require.min_evidence_level.rank else []
+    parts += [f'no release in freeze "{freeze.name}"' for freeze in require.freeze]
     parts += [f"canary profile {require.profile}"] if require.profile else []
     return ", ".join(parts) or "nothing more"
 
@@ -237,14 +247,19 @@ def _message(
     serving = "what runs now keeps serving and scaling"
     agent = AGENT_NOTE if c.agent_submitter else ""
     held = f'rollout "{name}" would be held at 0 new pods: {what}'
+    found = frozen(decision.requirements.freezes, question.now)
+    ice = spoken_freeze(found) if found else ""
     match answer:
         case Answer.UNSUPPORTED:
-            return f'rollout "{name}" has a workloadRef: its pod template lives elsewhere and is not governed yet'
+            return (
+                f'rollout "{name}" has a workloadRef, which is not supported: in an enforced namespace its new '
+                f"revisions stay held at 0 new pods and cannot be approved; {serving}"
+            )
         case Answer.KNOWN_GOOD:
             return f'rollout "{name}" would be released at once: the template equals the one that runs now'
         case Answer.DENIED:
             denial = decision.requirements.denials[0]
-            said = f'{denial.message.rstrip(".")} (rule "{denial.rule}")'
+            said = f'{denial.message.rstrip(".")} (rule "{denial.rule}"{setter(denial)})'
             denied = f'rollout "{name}" would be denied its new revision: {said}'
             return f"{denied}; approvals cannot lift this. {serving}.{agent}"
         case Answer.EVIDENCE_MISSING:
@@ -252,7 +267,11 @@ def _message(
         case Answer.APPROVALS_MISSING:
             then = f" Then {spoken_plan(plan)}." if plan and plan.gates else ""
             ask = f" Ask {contact}." if contact else ""
-            return f"{held} needs {spoken_slots(decision.requirements.approvals)}{cited}; {serving}.{then}{ask}{agent}"
+            needs = spoken_slots(decision.requirements.approvals)
+            also = f" It also waits for {ice}." if ice else ""
+            return f"{held} needs {needs}{cited}; {serving}.{also}{then}{ask}{agent}"
+        case Answer.FROZEN:
+            return f"{held} waits for {ice}{cited} and is released by itself then; {serving}.{agent}"
         case Answer.RELEASED:
             after = f"then {spoken_plan(plan)}" if plan and plan.gates else "its owner's own steps, watched"
             return f'rollout "{name}" would be released at once: {what} needs nobody\'s approval; {after}'
@@ -265,20 +284,31 @@ def command(verb: str, question: Question, *more: str) -> str:
 
 
 def _next(
+    question: Question, answer: Answer, lacking: str, c: Classification, requirements: Requirements, contact: str
+) -> tuple[NextStep, ...]:
+    steps = _next_for_people(question, answer, lacking, requirements, contact)
+    waits = answer in (Answer.DENIED, Answer.EVIDENCE_MISSING, Answer.APPROVALS_MISSING)
+    return (AGENT_STEP, *steps) if waits and c.agent_submitter else steps
+
+
+def _next_for_people(
     question: Question, answer: Answer, lacking: str, requirements: Requirements, contact: str
 ) -> tuple[NextStep, ...]:
     match answer:
         case Answer.UNSUPPORTED:
-            return (NextStep("the owner", "put the pod template into the Rollout (spec.template) to have it governed"),)
+            return (NextStep("the owner", "put the pod template into the Rollout (spec.template) to have it judged"),)
         case Answer.DENIED:
             guide = requirements.denials[0].guideline
             see = f"; see {guide}" if guide else ""
-            return (NextStep("the author", f"take the AI-written part out, or ask a principal{see}"),)
+            whom = requirements.denials[0].set_by or "a principal"
+            return (NextStep("the author", f"take the AI-written part out, or ask {whom}{see}"),)
         case Answer.EVIDENCE_MISSING:
             first = NextStep("the author", f"bring {lacking}")
             return (first, *_approvers(question, requirements, contact))
         case Answer.APPROVALS_MISSING:
             return _approvers(question, requirements, contact)
+        case Answer.FROZEN:
+            return (NextStep("nobody", "apply it; it is released by itself when the freeze ends"),)
         case Answer.RELEASED | Answer.KNOWN_GOOD:
             return (NextStep("nobody", "apply it; it is released at once"),)
 
@@ -311,10 +341,19 @@ def spoken_needs(c: Classification, requirements: Requirements) -> str:
     parts = [lacking.partition(" (")[0]] if lacking else []
     parts += [spoken_slots(requirements.approvals)] if requirements.approvals else []
     who = f"needs {' and '.join(parts)}" if parts else "needs nobody"
+    if requirements.freezes:
+        who += f", not in {' or '.join(dict.fromkeys(freeze.name for freeze in requirements.freezes))}"
     weights = ", ".join(f"{weight} %" for weight in requirements.pace.weights)
     if not requirements.gated:
         return f"{who}; no gates, the owner's own steps"
     return f"{who}; gated" + (f", with {weights} in the plan" if weights else "")
+
+
+def train_notes(profiles: Sequence[ServiceProfile]) -> tuple[str, ...]:
+    """What a newer template meets while a canary is under way, where these profiles say that it is refused."""
+    refusing = ", ".join(f'"{p.metadata.name}"' for p in profiles if p.spec.on_new_template is OnNewTemplate.REFUSE)
+    said = f"a newer template is refused while a canary is under way (onNewTemplate: Refuse, ServiceProfile {refusing})"
+    return (said,) if refusing else ()
 
 
 def _notes(
@@ -328,6 +367,7 @@ def _notes(
             notes.append(f"none of the given policies ({given}) selects this namespace, so the preset memo is in force")
     if question.profiles and not profiles:
         notes.append("no given ServiceProfile selects this Rollout (by its labels and namespace)")
+    notes += train_notes(profiles)
     if question.stable_template is None and rollout.spec.workload_ref is None:
         notes.append("what runs now is not known (--stable FILE), so the change counts as touching everything")
     if rollout.spec.strategy.blue_green is not None:

@@ -28,14 +28,16 @@ COMMANDS = {
     "approve": ("approve", "approve_command", DECIDE),
     "reject": ("approve", "reject_command", DECIDE),
     "retry": ("approve", "retry_command", DECIDE),
+    "review": ("review", "review_command", DECIDE),
     "break-glass": ("rescue", "break_glass_command", URGENT),
     "abort": ("rescue", "abort_command", URGENT),
     "undo": ("rescue", "undo_command", URGENT),
     "controller": ("controller", "controller_command", SET_UP),
     "crds": ("crds", "crds_command", SET_UP),
     "replay": ("replay", "replay_command", SET_UP),
+    "policy": ("policytest", "policy_app", SET_UP),
 }
-"""Name → its module beside this one, its function, and where the help lists it."""
+"""Name → its module beside this one, its function or its group of commands, and where the help lists it."""
 
 
 class _Commands(TyperGroup):
@@ -50,6 +52,10 @@ class _Commands(TyperGroup):
         module, function, panel = COMMANDS[cmd_name]
         one = typer.Typer(add_completion=False, pretty_exceptions_enable=False, context_settings=HELP_OPTIONS)
         command = getattr(importlib.import_module(f"rollwarden.cli.{module}"), function)
+        if isinstance(command, typer.Typer):
+            group = typer.main.get_group(command)
+            group.name, group.rich_help_panel = cmd_name, panel
+            return group
         one.command(cmd_name, rich_help_panel=panel)(command)
         return typer.main.get_command(one)
 

@@ -80,7 +80,7 @@ def _sort_in(document: Document, found: _Found) -> None:
     elif kind == "ServiceProfile" and version == API_VERSION:
         found.profiles.append(_own_kind(document.value, ServiceProfile, named))
     elif kind == "Namespace" and version == "v1":
-        found.namespaces.append(_converted(_without_nulls(document.value), Namespace, named))
+        found.namespaces.append(converted(_without_nulls(document.value), Namespace, named))
 
 
 def _name_of(value: Mapping[str, Any]) -> str:
@@ -92,7 +92,7 @@ def _name_of(value: Mapping[str, Any]) -> str:
 def decode_rollout(value: Mapping[str, Any], where: str) -> Rollout:
     """A Rollout whose strategy and template can be worked with. Raises InputError naming the field."""
     _check_texts(value, where)
-    rollout = _converted(_prepared(value), Rollout, where)
+    rollout = converted(_prepared(value), Rollout, where)
     _check_strategy(rollout, where)
     if not rollout.spec.template and rollout.spec.workload_ref is None:
         raise InputError(f"{where}, spec.template", "is missing; a Rollout has a pod template (or a workloadRef)")
@@ -180,7 +180,7 @@ def _own_kind(value: Mapping[str, Any], kind: type[K], where: str) -> K:
     unknown = _unknown_field(structural_schema(kind), cleaned, "")
     if unknown:
         raise InputError(f"{where}, {unknown}", f"is not a field of a {kind.__name__}; kubectl explain shows what is")
-    return _converted(cleaned, kind, where)
+    return converted(cleaned, kind, where)
 
 
 def _unknown_field(schema: Mapping[str, Any], value: Any, path: str) -> str:
@@ -202,7 +202,7 @@ def _unknown_field(schema: Mapping[str, Any], value: Any, path: str) -> str:
     return ""
 
 
-def _converted(value: Any, kind: type[K], where: str) -> K:
+def converted(value: Any, kind: type[K], where: str) -> K:
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:

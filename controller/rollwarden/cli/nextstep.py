@@ -12,5 +12,9 @@ class NextStep:
     action: str
 
 
+AGENT_STEP = NextStep("the agent", "do not retry, delete or recreate: it is held on purpose; report it to your human")
+"""What comes first while a change of an identity that is listed as an AI agent waits."""
+
+
 def next_data(steps: Iterable[NextStep]) -> list[dict[str, str]]:
     return [{"who": step.who, "action": step.action} for step in steps]

@@ -7,23 +7,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Annotated, Any
 
 import typer
 
 from rollwarden.api import names
 from rollwarden.api.argo import ReplicaSet, Rollout
-from rollwarden.api.enums import GROUP
 from rollwarden.cli.changes import find_change
 from rollwarden.cli.cluster import Cluster, connected
 from rollwarden.cli.errors import CommandError
+from rollwarden.cli.patience import patiently
+from rollwarden.cli.rehearsal import break_glass_ops, entitlement, rehearsed, show_rehearsal
 from rollwarden.cli.session import Session, stdout, styled, with_session
 from rollwarden.core import messages
 from rollwarden.core.digest import images
-from rollwarden.core.released import REVIEW_SECONDS
 from rollwarden.core.restored import restored_template
+from rollwarden.core.reviews import REVIEW_SECONDS
 from rollwarden.core.times import timestamp
-from rollwarden.core.writes import Op, add, annotation, test
+from rollwarden.core.writes import Op, add, test
 from rollwarden.kube.errors import Conflict, NotFound, PatchTestFailed
 from rollwarden.kube.resources import REPLICASETS, ROLLOUTS
 
@@ -38,6 +40,9 @@ def break_glass_command(
     session: Session,
     name: _NAME,
     message: Annotated[str, typer.Option("--message", "-m", help="Why it cannot wait; it stays on record.")] = "",
+    rehearse: Annotated[
+        bool, typer.Option("--rehearse", help="Write nothing: say what would happen. Exit code 1 if it would not work.")
+    ] = False,
 ) -> None:
     """Release a held revision at once, without approval, on record. Works with the operator down."""
     reason = message.strip()
@@ -47,6 +52,9 @@ def break_glass_command(
         raise CommandError(f"the reason has {len(reason)} characters; {MOST_REASON} are kept")
     with connected(session, show_warnings=False) as cluster:
         rollout = _rollout(cluster, name)
+        if rehearse:
+            show_rehearsal(session, rehearsed(cluster, rollout, reason))
+            return
         _check_break_glass(cluster, rollout)
         user = cluster.client.self_subject_review().username
         done = _patched(cluster, rollout, lambda live: break_glass_ops(live, reason, time.time()))
@@ -136,9 +144,7 @@ def _patched(
     for _ in range(TRIES):
         ops = ops_for(live)
         try:
-            return cluster.client.json_patch(
-                ROLLOUTS, live.metadata.name, ops, namespace=cluster.namespace, subresource=subresource, type=Rollout
-            )
+            return patiently(partial(_patch, cluster, live.metadata.name, ops, subresource))
         except (PatchTestFailed, Conflict):
             live = cluster.client.get(ROLLOUTS, live.metadata.name, namespace=cluster.namespace, type=Rollout)
             if live.status.current_pod_hash != rollout.status.current_pod_hash:
@@ -146,6 +152,12 @@ def _patched(
     raise CommandError(
         f'rollout "{rollout.metadata.name}" is being changed by somebody else just now, and nothing was done; '
         f"look at it, then try again: kubectl rollwarden status {rollout.metadata.name} -n {cluster.namespace}"
+    )
+
+
+def _patch(cluster: Cluster, name: str, ops: tuple[Op, ...], subresource: str | None) -> Rollout:
+    return cluster.client.json_patch(
+        ROLLOUTS, name, ops, namespace=cluster.namespace, subresource=subresource, type=Rollout
     )
 
 
@@ -157,24 +169,9 @@ def _check_break_glass(cluster: Cluster, rollout: Rollout) -> None:
             f'rollout "{name}" is not held and no canary of it is under way, so there is nothing to release; for a new '
             f'template put the annotation {names.BREAK_GLASS}: "why" into the same write'
         )
-    if not cluster.may("break-glass", "holds", name):
-        raise CommandError(
-            f"you do not hold the verb break-glass on holds (group {GROUP}) in namespace {cluster.namespace}; "
-            "ask whoever is on call (ClusterRole rollwarden-break-glass)"
-        )
-    if cluster.holds_everything:
-        raise CommandError(
-            "you may do everything here, and a wildcard is no right to break glass: have the ClusterRole "
-            "rollwarden-break-glass bound to you"
-        )
-
-
-def break_glass_ops(rollout: Rollout, reason: str, now: float) -> tuple[Op, ...]:
-    """Only a write that changes the annotation's value counts, so a repeated reason is told apart by its time."""
-    meta = rollout.metadata
-    same = meta.annotations.get(names.BREAK_GLASS) == reason
-    value = f"{reason} (again at {timestamp(now)})" if same else reason
-    return (test("/metadata/uid", meta.uid), add(annotation(names.BREAK_GLASS), value))
+    for check in entitlement(cluster, name):
+        if not check.ok:
+            raise CommandError(check.says)
 
 
 def _check_abort(cluster: Cluster, rollout: Rollout) -> None:

@@ -120,6 +120,11 @@ def clean(text: object) -> str:
     return "".join(" " if c in "\n\t\r" else "\N{REPLACEMENT CHARACTER}" if _controls(c) else c for c in str(text))
 
 
+def plural(number: int, noun: str) -> str:
+    """``1 change``, ``3 changes``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def _controls(character: str) -> bool:
     # Cf holds the bidirectional overrides, which show a line in another order than it is written in.
     return unicodedata.category(character) in ("Cc", "Cf", "Cs")

@@ -10,14 +10,16 @@ from rich.console import Console, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from rollwarden.api.change import Change, GateStatus, PlannedGate, Verdict
+from rollwarden.api.change import BreakGlass, Change, CountedApproval, GateStatus, PlannedGate, Verdict
 from rollwarden.api.enums import GateKind, Phase
 from rollwarden.api.meta import Condition
-from rollwarden.cli.changes import detail, find_change, next_steps, order, short_name, summary
+from rollwarden.api.names import POLICIES_NOT_INTACT
+from rollwarden.cli.changes import detail, find_change, next_steps, order, short_name, summary, waited
 from rollwarden.cli.cluster import connected
 from rollwarden.cli.errors import CommandError
 from rollwarden.cli.explain_view import classification_rows, show_next
 from rollwarden.cli.session import Session, clean, facts, heading, listing, stdout, styled, with_session
+from rollwarden.core.reviews import is_overdue, open_review
 from rollwarden.core.times import spoken, unix
 from rollwarden.kube.errors import Forbidden
 from rollwarden.kube.resources import CHANGES
@@ -25,6 +27,7 @@ from rollwarden.kube.resources import CHANGES
 PHASE_STYLES = {
     Phase.AWAITING_APPROVAL: "yellow",
     Phase.HELD: "yellow",
+    Phase.FROZEN: "blue",
     Phase.DENIED: "red",
     Phase.REJECTED: "red",
     Phase.CANARY: "cyan",
@@ -66,8 +69,21 @@ def status_command(
 
 
 def live_first(changes: list[Change]) -> list[Change]:
-    """Live changes, then finished ones; the newest first in each."""
-    return sorted(sorted(changes, key=order, reverse=True), key=lambda change: change.status.phase.final)
+    """Live changes, then finished ones that owe a review, then the rest; the newest first in each."""
+    rank = {True: 1, False: 2}
+    newest = sorted(changes, key=order, reverse=True)
+    return sorted(newest, key=lambda c: 0 if not c.status.phase.final else rank[asks(c)])
+
+
+def asks(change: Change) -> bool:
+    """Something of it is still to be done: it has not ended, or it owes a review."""
+    return not change.status.phase.final or open_review(change) is not None
+
+
+def unguarded(changes: list[Change]) -> str | None:
+    """What is wrong with the admission policies, as a change says that waits for nothing else."""
+    waiting = (c.status for c in changes if not c.status.phase.final)
+    return next((status.message for status in waiting if status.reason == POLICIES_NOT_INTACT), None)
 
 
 def _show_table(changes: list[Change], namespace: str | None) -> None:
@@ -76,8 +92,10 @@ def _show_table(changes: list[Change], namespace: str | None) -> None:
         where = f"namespace {namespace}" if namespace else "any namespace"
         console.print(styled(f"no changes in {where}: no new template was written since Rollwarden looks after it"))
         return
-    live = sum(not change.status.phase.final for change in changes)
-    shown = changes[: live + SHOWN_FINISHED]
+    if (waiting := unguarded(changes)) is not None:
+        console.print(styled(waiting, "red"))
+    asking = [change for change in changes if asks(change)]
+    shown = changes[: len(asking) + SHOWN_FINISHED]
     headers = ("CHANGE", "PHASE", "WAITING FOR", "ORIGIN", "CRITICALITY", "AGE")
     table = listing(*(headers if namespace else ("NAMESPACE", *headers)))
     now = time.time()
@@ -86,7 +104,7 @@ def _show_table(changes: list[Change], namespace: str | None) -> None:
         cells: list[RenderableType] = [
             styled(short_name(change), "bold" if not change.status.phase.final else ""),
             styled(_phase(change), PHASE_STYLES.get(change.status.phase, "dim")),
-            styled(change.status.waiting_for),
+            styled(_waiting_for(change, now)),
             styled(c.origin),
             styled(c.criticality.lower),
             age(change, now),
@@ -97,14 +115,19 @@ def _show_table(changes: list[Change], namespace: str | None) -> None:
         console.print(styled(f"… and {len(changes) - len(shown)} finished ones; -o json has all of them", "dim"))
 
 
+def _waiting_for(change: Change, now: float) -> str:
+    glass = open_review(change)
+    owed = f"a review by {glass.review_due[:10]}{', overdue' if is_overdue(glass, now) else ''}" if glass else ""
+    return "; ".join(filter(None, (change.status.waiting_for, owed)))
+
+
 def _phase(change: Change) -> str:
     unproven = " (unproven)" if change.status.unproven else ""
     return f"{change.status.phase}{unproven}"
 
 
 def age(change: Change, now: float) -> str:
-    created = change.metadata.creation_timestamp
-    return spoken(max(0.0, now - unix(created))) if created else ""
+    return spoken(waited(change, now)) if change.metadata.creation_timestamp else ""
 
 
 def show_change(change: Change, console: Console, now: float, *, follow: bool = True) -> None:
@@ -128,7 +151,7 @@ def show_change(change: Change, console: Console, now: float, *, follow: bool = 
         console.print(facts(_verdict_rows(status.verdict)))
     if status.approvals:
         console.print(heading("Approvals"))
-        console.print(facts((a.user, f"{a.tier.lower}{_accepted(a.accept_unproven)}") for a in status.approvals))
+        console.print(facts((a.user, _spoken_approval(a)) for a in status.approvals))
     if status.conditions:
         console.print(heading("Conditions"))
         console.print(facts((c.type, _spoken_condition(c, status.message)) for c in status.conditions))
@@ -142,8 +165,11 @@ def _spoken_condition(condition: Condition, said: str) -> str:
     return ", ".join(filter(None, (condition.status, condition.reason, message)))
 
 
-def _accepted(unproven: bool) -> str:
-    return ", accepts it unproven" if unproven else ""
+def _spoken_approval(approval: CountedApproval) -> str:
+    """As what it counts, and what gave the approver that tier."""
+    unproven = "accepts it unproven" if approval.accept_unproven else ""
+    by = f"by {approval.evidence}" if approval.evidence else ""
+    return ", ".join(filter(None, (approval.tier.lower, unproven, by)))
 
 
 def _about(change: Change, now: float) -> list[tuple[str, RenderableType]]:
@@ -160,11 +186,16 @@ def _about(change: Change, now: float) -> list[tuple[str, RenderableType]]:
     if status.quarantine.active:
         rows.append(("quarantine", f"since {status.quarantine.since}: {status.quarantine.reason}"))
     if status.break_glass:
-        glass = status.break_glass
-        rows.append(
-            ("break-glass", f'{glass.user}: "{glass.reason}"; a principal owes a review by {glass.review_due[:10]}')
-        )
+        rows.append(("break-glass", f'{status.break_glass.user}: "{status.break_glass.reason}"'))
+        rows.append(("review", _spoken_review(status.break_glass, now)))
     return rows
+
+
+def _spoken_review(glass: BreakGlass, now: float) -> str:
+    if glass.review is not None:
+        return f'closed by {glass.review.closed_by} on {glass.review.time[:10]}: "{glass.review.note}"'
+    late = f"overdue since {glass.review_due[:10]}" if is_overdue(glass, now) else f"due by {glass.review_due[:10]}"
+    return f"open, {late}; a principal closes it"
 
 
 def _verdict_rows(verdict: Verdict) -> list[tuple[str, RenderableType]]:

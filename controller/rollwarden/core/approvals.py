@@ -6,6 +6,7 @@ fill a lower slot; one person fills one slot; authors, the submitter and AI agen
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -14,12 +15,19 @@ from ..api.change import Author, Change, CountedApproval, Requirements
 from ..api.enums import ApprovalSource, Decision, Level, Tier
 from ..api.policy import ApprovalSlot
 from .classify import SERVICE_ACCOUNT, same_person
-from .times import unix
+from .integrity import INTACT, Guard, unguarded
+from .times import spoken, unix
+
+MAX_EVIDENCE = 1024
+_CHANGE_NAME = re.compile(r"(?P<rollout>.+)-(?:[0-9a-f]{8}-o?[0-9]+|r[0-9]+)")
 
 
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """One person's decision as it was read from the API server, whichever way it was given."""
+    """One person's decision as it was read from the API server, whichever way it was given.
+
+    ``evidence``: what gives the tier; ``lost_tier``: nothing does any more.
+    """
 
     user: str
     tier: Tier
@@ -34,6 +42,8 @@ class Vote:
     acknowledges_quarantine: bool = False
     level: Level = Level.JUNIOR
     agent: bool = False
+    lost_tier: bool = False
+    evidence: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +76,19 @@ def vote_of(approval: Approval, *, level: Level = Level.JUNIOR, agent: bool = Fa
 
 
 def answer(
-    vote: Vote, change: Change, requirements: Requirements, now: float, adopters: tuple[Author, ...] = ()
+    vote: Vote,
+    change: Change,
+    requirements: Requirements,
+    now: float,
+    adopters: tuple[Author, ...] = (),
+    guard: Guard = INTACT,
 ) -> Answer:
     """Judges one vote on one change; ``adopters`` became authors after the change was first seen.
 
     The order of the objections is the order in which a person would want to be told.
     """
     authors = (*change.spec.classification.authors, *adopters)
-    for reason, message in _objections(vote, change, requirements, now, authors):
+    for reason, message in (*_objections(vote, change, requirements, now, authors), *_unproven(vote, guard, change)):
         return Answer(
             vote, False, reason, f"{vote.decision.lower} by {vote.user or 'nobody'} does not count: {message}"
         )
@@ -83,15 +98,7 @@ def answer(
 def _objections(
     vote: Vote, change: Change, requirements: Requirements, now: float, authors: tuple[Author, ...]
 ) -> Iterable[tuple[str, str]]:
-    name = change.metadata.name
-    if not vote.user:
-        yield "NoApprover", "the API server stamped no approver; is the policy rollwarden-stamp-approver bound?"
-    if vote.change_uid != change.metadata.uid:
-        yield "OtherAttempt", f"it names another attempt than {name}, which is the one that waits; approve {name}"
-    if vote.digest != change.spec.template_digest:
-        yield "OtherDigest", f"it names another template than {name} carries; read the change again and approve {name}"
-    if vote.user.startswith(SERVICE_ACCOUNT) or vote.agent:
-        yield "ApproverIsMachine", "service accounts and AI agents cannot approve; ask a person"
+    yield from misaddressed(vote, change, what_to_type(change))
     if vote.decision is Decision.REJECT:
         return
     if any(same_person(author.name, vote.user) for author in authors):
@@ -99,10 +106,54 @@ def _objections(
     if vote.user == change.spec.submitter.user:
         yield "ApproverIsSubmitter", f"{vote.user} submitted this change; ask someone else"
     if requirements.approval_ttl and now - vote.at > requirements.approval_ttl:
-        yield "Expired", f"it is older than {requirements.approval_ttl // 3600} h; approve again"
+        yield "Expired", f"it is older than {spoken(requirements.approval_ttl)}; {what_to_type(change)}"
     highest = max((author.level for author in change.spec.classification.authors), default=Level.JUNIOR)
     if vote.tier is Tier.PEER and vote.level < highest:
         yield "NotAPeer", f"a peer is at least of the author's level ({highest.lower})"
+
+
+def _unproven(vote: Vote, guard: Guard, change: Change) -> Iterable[tuple[str, str]]:
+    """What keeps a vote from being known for genuine. A rejection counts all the same: it only tightens."""
+    if vote.decision is Decision.REJECT:
+        return
+    if vote.lost_tier:
+        where = f"tier {vote.tier.lower} in namespace {change.metadata.namespace}"
+        yield "TierLost", f"{vote.user} does not hold {where} any more; ask someone who does"
+    if vote.at < guard.since:
+        yield "GivenUnguarded", unguarded(guard)
+
+
+def may_not_approve(user: str, change: Change, adopters: tuple[Author, ...] = ()) -> bool:
+    """Whether nobody would count an approval of this person: an author or the submitter."""
+    authors = (*change.spec.classification.authors, *adopters)
+    return user == change.spec.submitter.user or any(same_person(author.name, user) for author in authors)
+
+
+def misaddressed(vote: Vote, change: Change, instead: str) -> Iterable[tuple[str, str]]:
+    """What is wrong with a vote before anybody asks what it says; ``instead``: which change waits, and what to type."""
+    name = change.metadata.name
+    if not vote.user:
+        yield "NoApprover", "the API server stamped no approver; is the policy rollwarden-stamp-approver bound?"
+    if vote.change_uid != change.metadata.uid:
+        yield "OtherAttempt", f"it names another attempt than {name} is; {instead}"
+    if vote.digest != change.spec.template_digest:
+        yield "OtherDigest", f"it names another template than {name} carries; {instead}"
+    if vote.user.startswith(SERVICE_ACCOUNT) or vote.agent:
+        yield "ApproverIsMachine", "service accounts and AI agents cannot approve; ask a person"
+
+
+def what_to_type(change: Change) -> str:
+    """``checkout-1f2e3d4c-43 waits now: kubectl rollwarden approve …``; how it stands, where it waits for nobody."""
+    meta, phase = change.metadata, change.status.phase
+    if phase.final or not phase.waiting:
+        return f"{meta.name} is {phase} and waits for nobody"
+    return f"{meta.name} waits now: kubectl rollwarden approve {meta.name} -n {meta.namespace}"
+
+
+def rollouts_meant(name: str) -> tuple[str, ...]:
+    """The Rollouts that somebody may mean who names a change that is not there."""
+    cut = _CHANGE_NAME.fullmatch(name)
+    return (cut["rollout"], name) if cut else (name,)
 
 
 def counted(answers: Iterable[Answer]) -> tuple[CountedApproval, ...]:
@@ -121,6 +172,7 @@ def counted(answers: Iterable[Answer]) -> tuple[CountedApproval, ...]:
             ref=vote.ref,
             accept_unproven=vote.accept_unproven,
             acknowledges_quarantine=vote.acknowledges_quarantine,
+            evidence=vote.evidence[:MAX_EVIDENCE],
         )
         for vote in sorted(best.values(), key=lambda vote: (-vote.tier.rank, vote.user))
     )
@@ -140,6 +192,7 @@ def _merged(a: Vote, b: Vote) -> Vote:
         reason=higher.reason or other.reason,
         accept_unproven=higher.accept_unproven or other.accept_unproven,
         acknowledges_quarantine=higher.acknowledges_quarantine or other.acknowledges_quarantine,
+        evidence=higher.evidence,
     )
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from ..api import names
-from ..api.change import Change, ChangeSpec, ChangeStatus, RolloutRef, Submitter
+from ..api.change import BreakGlass, Change, ChangeSpec, ChangeStatus, RolloutRef, Submitter
 from ..api.enums import Mode, Phase
 from ..api.meta import ObjectMeta
 from . import messages
+from .reviews import owed
 from .seen import Seen, SeenSet, change_name
 from .status import write_status
 from .times import timestamp, unix_or_never
@@ -14,6 +15,10 @@ from .writes import CreateChange, Emit, Op, Outcome, PatchReplicaSet, Write, add
 
 KNOWN_GOOD_COUNT = 3
 KNOWN_GOOD_SECONDS = 30 * 86400
+MOST_IMAGES = 64
+MOST_OF_IMAGE = 512
+"""Characters; a Change shows images, and decides nothing by them."""
+MAX_GROUPS, MAX_NAME = 512, 253
 
 
 def new_attempt(seen: Seen) -> Outcome | None:
@@ -48,8 +53,8 @@ def make_change(seen: Seen, attempt: str) -> Change:
             template_digest=seen.digest,
             match_digest=seen.match_digest,
             stable_digest=stable.digest if stable else "",
-            images=seen.images,
-            submitter=Submitter(user=seen.submitter),
+            images=tuple(image[:MOST_OF_IMAGE] for image in seen.images[:MOST_IMAGES]),
+            submitter=Submitter(user=seen.submitter, groups=_stored(seen.submitter_groups)),
             claims=assessed.claims,
             classification=assessed.classification,
             decision=assessed.decision,
@@ -59,6 +64,11 @@ def make_change(seen: Seen, attempt: str) -> Change:
         ),
         status=ChangeStatus(),
     )
+
+
+def _stored(groups: tuple[str, ...]) -> tuple[str, ...]:
+    """As many of the groups, and as much of each, as a Change can hold."""
+    return tuple(group[:MAX_NAME] for group in groups)[:MAX_GROUPS]
 
 
 def supersede(seen: Seen, attempt: str) -> tuple[Write, ...]:
@@ -72,18 +82,39 @@ def supersede(seen: Seen, attempt: str) -> tuple[Write, ...]:
         and _number(change.spec.rollout.attempt) <= number
         and not change.status.phase.final
     ]
-    return tuple(
-        write
-        for change in older
-        for write in write_status(
-            change,
-            seen.now,
-            phase=Phase.SUPERSEDED,
-            reason="NewTemplate",
-            waiting_for="",
-            message=messages.superseded(change),
-        )
+    return tuple(write for change in older for write in _superseded(seen, change))
+
+
+def _superseded(seen: Seen, change: Change) -> tuple[Write, ...]:
+    unseen = _broken_unseen(seen, change)
+    ended = write_status(
+        change,
+        seen.now,
+        phase=Phase.SUPERSEDED,
+        reason="NewTemplate",
+        waiting_for="",
+        message=messages.superseded(change),
+        break_glass=unseen or change.status.break_glass,
     )
+    if unseen is None:
+        return ended
+    name, reason = seen.rollout.metadata.name, unseen.reason[:200]
+    message = messages.break_glass(name, unseen.user, reason, unseen.time, unseen.review_due)
+    return (*ended, Emit("Warning", "BreakGlass", message))
+
+
+def _broken_unseen(seen: Seen, change: Change) -> BreakGlass | None:
+    """A break-glass that nobody has recorded before the next template came: Argo's copy on the ReplicaSet tells of it.
+
+    A copy may outlive its attempt, on a set that is used again; one that is on record is none of this attempt's.
+    """
+    hold = names.RELEASED + change.spec.rollout.attempt
+    marked = next((s for s in seen.sets if s.hold == hold and s.break_glass_by), None)
+    if marked is None:
+        return None
+    glass = owed(marked.break_glass_by, marked.break_glass, seen.now)
+    recorded = {(g.user, g.reason) for c in seen.changes if (g := c.status.break_glass) is not None}
+    return None if (glass.user, glass.reason) in recorded else glass
 
 
 def _number(attempt: str) -> int:

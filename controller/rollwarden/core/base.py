@@ -10,10 +10,12 @@ from ..api import names
 from ..api.argo import Rollout
 from ..api.change import Base, Change
 from ..api.enums import Phase
+from .numerals import whole_number
 from .plan import is_endless_pause, without_endless_pauses
 
 FIRST_HOLD = f"{names.HELD}0"
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+BARRIER_LENGTH = 2
 Steps = tuple[dict[str, Any], ...] | None
 
 
@@ -46,7 +48,7 @@ def without_barrier(rollout: Rollout) -> Steps:
     steps = canary.steps if canary else None
     if not is_barred(rollout) or steps is None:
         return steps
-    return steps[2:] or None
+    return steps[BARRIER_LENGTH:] or None
 
 
 def is_barred(rollout: Rollout) -> bool:
@@ -55,7 +57,7 @@ def is_barred(rollout: Rollout) -> bool:
     steps = (canary.steps if canary else None) or ()
     hold = rollout.metadata.annotations.get(names.HOLD, "")
     held = hold.startswith(names.HELD) and hold != FIRST_HOLD
-    return held and len(steps) >= 2 and steps[0].get("setWeight") == 0 and is_endless_pause(steps[1])
+    return held and len(steps) >= BARRIER_LENGTH and steps[0].get("setWeight") == 0 and is_endless_pause(steps[1])
 
 
 def _planned_by(steps: Steps, changes: Iterable[Change], glass_broken: bool) -> Change | None:
@@ -76,14 +78,20 @@ def _planned_by(steps: Steps, changes: Iterable[Change], glass_broken: bool) -> 
 
 
 def _analysis(rollout: Rollout) -> dict[str, Any] | None:
-    """Background analysis with the owner's own ``startingStep``, which admission moved behind the barrier."""
+    """Background analysis with the owner's own ``startingStep``, which admission moved behind the barrier.
+
+    What admission remembered says nothing of a step that the owner has written since, which break-glass makes possible.
+    """
     canary = rollout.spec.strategy.canary
     analysis = canary.analysis if canary else None
     remembered = rollout.metadata.annotations.get(names.BASE_STARTING_STEP)
     if analysis is None or remembered is None:
         return analysis
+    own = whole_number(remembered)
+    if analysis.get("startingStep", 0) != (own or 0) + BARRIER_LENGTH:
+        return analysis
     rest = {key: value for key, value in analysis.items() if key != "startingStep"}
-    return {**rest, "startingStep": int(remembered)} if remembered.isdigit() else rest
+    return rest if own is None else {**rest, "startingStep": own}
 
 
 def _same_but_start(a: Mapping[str, Any] | None, b: Mapping[str, Any] | None) -> bool:
@@ -97,14 +105,14 @@ def _window(rollout: Rollout, annotations: Mapping[str, str]) -> int | None:
     if rollout.spec.rollback_window is not None:
         return rollout.spec.rollback_window.revisions
     remembered = annotations.get(names.BASE_ROLLBACK_WINDOW, "")
-    return int(remembered) if remembered.isdigit() else None
+    return whole_number(remembered)
 
 
 def _last_applied_steps(text: str) -> Steps:
     """The steps in ``last-applied-configuration``; None where there is none or it cannot be read."""
     try:
         manifest = json.loads(text) if text else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     value: Any = manifest
     for key in ("spec", "strategy", "canary", "steps"):

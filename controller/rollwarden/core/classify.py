@@ -5,7 +5,7 @@ Everything here takes the strictest reading where sources differ.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,10 @@ from .claims import PASSED, Claimed, Problem, read_claims
 from .digest import images
 from .touches import touches
 
-SERVICE_ACCOUNT = "system:serviceaccount:"
+SYSTEM = "system:"
+SERVICE_ACCOUNT = f"{SYSTEM}serviceaccount:"
+BOT = "[bot]"
+"""How Git hosts end the names of programs' accounts."""
 MAX_NAMES = 64
 """As many names of one sort as a Change can hold."""
 
@@ -43,6 +46,7 @@ class Subject:
     namespace_labels: Mapping[str, str]
     submitter: str
     profiles: tuple[ServiceProfile, ...] = ()
+    submitter_groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +58,16 @@ class Classified:
 
 def classify(subject: Subject, policies: Iterable[GuardrailPolicySpec]) -> Classified:
     specs = tuple(policies)
-    own_images = images(subject.template)
-    template_annotations = _annotations(subject.template)
-    read = [read_claims(source, own_images) for source in (subject.annotations, template_annotations) if source]
+    read = _read(subject)
     claims = [claim for one in read for claim in one.claims]
-    agent = is_agent(subject.submitter, specs)
+    agent = is_agent(subject.submitter, specs, subject.submitter_groups)
     if agent:
         claims.append(_submitter_claim(subject.submitter))
     origin = _origin(read, agent, specs)
     people = _authors(read, subject.submitter, specs)
-    vouched = _vouched_authors(read)
-    adopter = next((a.name for a in people if a.name in vouched and not is_agent(_identity(a.name), specs)), None)
+    tools = _united(one.tools for one in read)
+    vouched = [a.name for a in people if a.name in _vouched_authors(read)]
+    adopter = next((name for name in vouched if _is_human(name, tools, subject, agent, specs)), None)
     criticality, source = _criticality(subject, read, specs)
     shares = [one.share for one in read if one.share is not None]
     problems = [problem for one in read for problem in one.problems]
@@ -72,7 +75,7 @@ def classify(subject: Subject, policies: Iterable[GuardrailPolicySpec]) -> Class
     classification = Classification(
         origin=origin,
         autonomy=_autonomy(read, origin, agent),
-        tools=_united(one.tools for one in read),
+        tools=tools,
         share=max(shares) if shares else None,
         authors=people,
         agent_submitter=agent,
@@ -88,13 +91,36 @@ def classify(subject: Subject, policies: Iterable[GuardrailPolicySpec]) -> Class
     return Classified(classification, tuple(claims), tuple(problems))
 
 
-def is_agent(user: str, policies: Iterable[GuardrailPolicySpec]) -> bool:
-    """Whether any policy lists ``user`` as an AI agent, by name or as a service account."""
-    return any(
-        user in policy.agents.users
-        or any(user == f"{SERVICE_ACCOUNT}{ref.namespace}:{ref.name}" for ref in policy.agents.service_accounts)
-        for policy in policies
+def criticality_of(subject: Subject, policies: Iterable[GuardrailPolicySpec]) -> Criticality:
+    """The criticality that ``classify`` finds, without reading any other claim."""
+    return _criticality(subject, _read(subject, only=(names.CRITICALITY,)), tuple(policies))[0]
+
+
+def agent_users(policies: Iterable[GuardrailPolicySpec]) -> tuple[str, ...]:
+    """The user names that any policy lists as AI agents; a service account has one too."""
+    specs = tuple(policies)
+    accounts = (
+        f"{SERVICE_ACCOUNT}{ref.namespace}:{ref.name}" for spec in specs for ref in spec.agents.service_accounts
     )
+    return tuple(dict.fromkeys((*(user for spec in specs for user in spec.agents.users), *accounts)))
+
+
+def agent_groups(policies: Iterable[GuardrailPolicySpec]) -> tuple[str, ...]:
+    """The groups whose members any policy lists as AI agents."""
+    return tuple(dict.fromkeys(group for spec in policies for group in spec.agents.groups))
+
+
+def is_agent(user: str, policies: Iterable[GuardrailPolicySpec], groups: Sequence[str] = ()) -> bool:
+    """Whether any policy lists ``user`` as an AI agent: by name, as a service account, or by one of ``groups``."""
+    specs = tuple(policies)
+    # put together again: a group's own name may have the comma by which the stamped list is taken apart
+    joined = f",{','.join(groups)},"
+    return user in agent_users(specs) or any(f",{group}," in joined for group in agent_groups(specs))
+
+
+def stamped_groups(annotations: Mapping[str, str]) -> tuple[str, ...]:
+    """The submitter's groups as admission stamped them."""
+    return tuple(group for group in annotations.get(names.SUBMITTER_GROUPS, "").split(",") if group)
 
 
 def level_of(author: str, policies: Iterable[GuardrailPolicySpec]) -> Level:
@@ -112,6 +138,27 @@ def level_of(author: str, policies: Iterable[GuardrailPolicySpec]) -> Level:
 def same_person(author: str, user: str) -> bool:
     """Whether an author, as ``Name <email>`` or a bare name, is this cluster user."""
     return user.lower() in (author.lower(), _identity(author).lower())
+
+
+def _read(subject: Subject, only: tuple[str, ...] | None = None) -> list[Claimed]:
+    """The claims of the Rollout and those of its pod template, each on its own; all, or those of some annotations."""
+    own_images = images(subject.template)
+    sources: Iterable[Mapping[str, str]] = (subject.annotations, _annotations(subject.template))
+    if only is not None:
+        sources = ({key: source[key] for key in only if key in source} for source in sources)
+    return [read_claims(source, own_images) for source in sources if source]
+
+
+def _is_human(
+    author: str, tools: tuple[str, ...], subject: Subject, agent: bool, policies: tuple[GuardrailPolicySpec, ...]
+) -> bool:
+    """Whether an author can adopt what an agent wrote: no agent, whatever case it is spelt in, no account, no tool."""
+    name, identity = author.partition("<")[0].strip().lower(), _identity(author)
+    if identity.startswith(SYSTEM) or name.endswith(BOT) or identity.endswith(BOT):
+        return False
+    if name in {tool.lower() for tool in tools} or (agent and same_person(author, subject.submitter)):
+        return False
+    return not any(same_person(author, listed) for listed in agent_users(policies))
 
 
 def _identity(author: str) -> str:
@@ -170,7 +217,7 @@ def _authors(read: list[Claimed], submitter: str, policies: tuple[GuardrailPolic
         return tuple(
             Author(name=name, level=level_of(name, policies) if name in trusted else Level.JUNIOR) for name in claimed
         )
-    if submitter and not submitter.startswith("system:"):
+    if submitter and not submitter.startswith(SYSTEM):
         return (Author(name=submitter, level=level_of(submitter, policies)),)
     return ()
 

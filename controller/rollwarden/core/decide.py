@@ -11,13 +11,16 @@ from dataclasses import replace
 from ..api import names
 from ..api.change import Change
 from ..api.enums import Mode, Phase
+from . import messages
 from .attempt import new_attempt, seed_known_good, tidy
-from .held import HELD_RULES
+from .held import HELD_RULES, set_message
+from .integrity import doubt
 from .observe import OBSERVE_RULES
-from .released import RELEASED_RULES, aborted_while_held
+from .released import RELEASED_RULES, abort_of_unknown_set, aborted_while_held
 from .seen import Seen
 from .status import write_status
-from .writes import Outcome
+from .times import unix_or_never
+from .writes import Emit, Outcome, PatchRollout, Write, annotation, remove, test
 
 Rule = Callable[[Seen], Outcome | None]
 
@@ -49,10 +52,25 @@ def _under_way(seen: Seen) -> bool:
 
 
 def unsupported(seen: Seen) -> Outcome | None:
-    """A Rollout whose template lives elsewhere (workloadRef) cannot be read here; it is seen, not governed."""
+    """A Rollout whose template lives elsewhere (workloadRef) cannot be read, so its new revisions stay held.
+
+    Said where people look, once per attempt; a hold that break-glass ended leaves no sentence behind.
+    """
     if seen.rollout.spec.workload_ref is None:
         return None
-    return Outcome("workload-ref-unsupported", "Rollouts with workloadRef are not governed yet")
+    meta, sentence = seen.rollout.metadata, messages.workload_ref(seen)
+    said = meta.annotations.get(names.MESSAGE)
+    writes: tuple[Write, ...] = ()
+    if seen.hold.startswith(names.HELD) and said != sentence:
+        writes = (set_message(seen, sentence), Emit("Warning", "WorkloadRefUnsupported", sentence))
+    elif said is not None and not seen.hold.startswith(names.HELD):
+        ops = (
+            test("/metadata/uid", meta.uid),
+            test(annotation(names.MESSAGE), said),
+            remove(annotation(names.MESSAGE)),
+        )
+        writes = (PatchRollout(ops, purpose="it is not held any more"),)
+    return Outcome("workload-ref-unsupported", sentence, writes)
 
 
 def recreated(seen: Seen) -> Outcome | None:
@@ -68,6 +86,21 @@ def ungoverned(seen: Seen) -> Outcome | None:
     return seed_known_good(seen) or Outcome("no-new-template")
 
 
+def unguarded_template(seen: Seen) -> Outcome | None:
+    """What was written past policies that were not intact runs unjudged: it is said, and never taken for known good."""
+    change = seen.change
+    if change is None or change.status.phase is not Phase.COMPLETED or seen.hold.startswith(names.HELD):
+        return None
+    said = doubt(seen.guard, unix_or_never(change.status.finished_at)) if seen.strayed else ""
+    if not said:
+        return None
+    sentence = messages.unguarded_template(seen) + said
+    if seen.rollout.metadata.annotations.get(names.MESSAGE) == sentence:
+        return Outcome("unguarded-template", sentence)
+    writes = (set_message(seen, sentence), Emit("Warning", "UnguardedTemplate", sentence))
+    return Outcome("unguarded-template", sentence, writes)
+
+
 def finished(seen: Seen) -> Outcome | None:
     """A final Change asks for nothing more; a rollback keeps its ReplicaSet locked, a completion marks it."""
     change = seen.change
@@ -81,7 +114,7 @@ def finished(seen: Seen) -> Outcome | None:
 
 
 def _while_held(seen: Seen) -> Outcome | None:
-    rules = (aborted_while_held, *HELD_RULES)
+    rules = (aborted_while_held, abort_of_unknown_set, *HELD_RULES)
     return _first(rules, seen) if seen.hold.startswith(names.HELD) else None
 
 
@@ -99,6 +132,7 @@ RULES: tuple[Rule, ...] = (
     ungoverned,  # nothing held, nothing released: only mark what is stable
     new_attempt,  # a template was written: a Change for it
     tidy,  # earlier attempts are superseded, their ReplicaSets locked, stable marked
+    unguarded_template,  # what no attempt let through is nothing to return to
     finished,  # done with this attempt
     _while_held,  # denied, quarantined, evidence, approvals, release
     _while_released,  # aborted, promoted, regression, gates

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
+
+from .numerals import MOST_DIGITS
 
 Json = Any
 
@@ -170,6 +172,7 @@ def _quantity(value: Json) -> Json:
     digits = text.rstrip("numkKMGTPEi") if not text[-1:].isdigit() else text
     try:
         number = Decimal(digits) * _SUFFIXES[text[len(digits) :]]
-    except (InvalidOperation, KeyError):
+    except (ArithmeticError, KeyError):
         return value
-    return format(number.normalize(), "f") if number.is_finite() else value
+    readable = number.is_finite() and abs(number.adjusted()) <= MOST_DIGITS
+    return format(number.normalize(), "f") if readable else value

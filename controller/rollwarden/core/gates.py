@@ -10,13 +10,15 @@ from ..api.change import Change, GateStatus, PlannedGate, Verdict
 from ..api.enums import AtMaximum, GateKind, OnBlind, OnNoIndicators, Phase, Tier, VerdictResult
 from . import messages
 from .approvals import accepts_unproven, counted
+from .asked import answers, requirements_now
 from .attempt import revision_of
-from .held import answers, requirements_now
+from .freeze import frozen, spoken_freeze
 from .seen import Evidence, Seen
 from .status import write_status
 from .times import spoken, timestamp, unix
 from .writes import Emit, Outcome, PatchRollout, Write, remove, test
 
+FROZEN = str(Phase.FROZEN)
 TELL_AGAIN = 1.25
 """A waiting gate's figures are written again when its requests have grown by this factor."""
 ON_COURSE = frozenset(
@@ -78,6 +80,24 @@ def passed_already(seen: Seen) -> Outcome | None:
     return Outcome("promote-gate", "the gate has passed", (promote_patch(seen),), requeue=1.0, critical=True)
 
 
+def promoted_outside(seen: Seen) -> Outcome | None:
+    """Argo left a gate that never passed: somebody promoted it where admission did not see it. Said, and unproven."""
+    change, canary = seen.change, seen.rollout.spec.strategy.canary
+    index = seen.rollout.status.current_step_index
+    if change is None or canary is None or change.status.release is None or index is None or seen.strayed:
+        return None
+    left = [g for g in change.status.gates if g.passed_at is None and g.index < index]
+    if not left or canary.steps != change.status.release.plan.steps:
+        return None
+    end = {"passed_at": timestamp(seen.now), "reason": "PromotedOutside", "eta": None}
+    closed = tuple(msgspec.structs.replace(g, **end) if g in left else g for g in change.status.gates)
+    message = messages.promoted_outside(seen, left[-1].weight)
+    writes = write_status(
+        change, seen.now, reason="PromotedOutside", gates=closed, message=message, waiting_for="", unproven=True
+    )
+    return Outcome("promoted-outside", message, (*writes, Emit("Warning", "PromotedOutside", message)), requeue=1.0)
+
+
 def off_limits_since(seen: Seen) -> Outcome | None:
     """A denial that came after the release holds the next gate; what runs goes on."""
     at = current_gate(seen)
@@ -92,6 +112,51 @@ def off_limits_since(seen: Seen) -> Outcome | None:
     if change.status.reason != "OffLimits":
         writes.append(Emit("Warning", "OffLimits", message))
     return Outcome("off-limits-since", message, tuple(writes), requeue=60.0)
+
+
+def misrouted(seen: Seen) -> Outcome | None:
+    """The mesh sends the canary another share than the gate is about, so what is measured proves something else.
+
+    Argo puts its weight back within a second; one that stays wrong is written by somebody again and again.
+    """
+    at = current_gate(seen)
+    wrong = next((r for r in seen.routed if r.weight != at[1].weight), None) if at else None
+    if at is None or wrong is None:
+        return None
+    change, gate = at
+    message = messages.misrouted(seen, wrong, gate.weight)
+    waiting = f"VirtualService {wrong.router} to route {gate.weight} % to the canary"
+    writes: list[Write] = list(
+        write_status(change, seen.now, reason="WeightNotRouted", waiting_for=waiting, message=message)
+    )
+    if change.status.reason != "WeightNotRouted":
+        writes.append(Emit("Warning", "WeightNotRouted", message))
+    return Outcome("misrouted", message, tuple(writes), requeue=2.0)
+
+
+def frozen_since(seen: Seen) -> Outcome | None:
+    """A freeze that is on holds the next gate; what runs goes on, and what broke the glass passes."""
+    at = current_gate(seen)
+    if at is None or at[0].status.break_glass is not None:
+        return None
+    change, gate = at
+    freezes = requirements_now(seen, change).freezes
+    ice = frozen(freezes, seen.now)
+    if ice is None:
+        return _thawed(seen, change, gate) if change.status.reason == FROZEN else None
+    message = messages.frozen_at_gate(seen, ice, gate.weight)
+    writes: list[Write] = list(
+        write_status(change, seen.now, reason=FROZEN, waiting_for=spoken_freeze(ice), message=message)
+    )
+    if change.status.reason != FROZEN:
+        writes.append(Emit("Normal", FROZEN, message))
+    return Outcome("frozen-since", message, tuple(writes), requeue=min(max(ice.until - seen.now, 0.1), 60.0))
+
+
+def _thawed(seen: Seen, change: Change, gate: PlannedGate) -> Outcome:
+    message = _progress_message(seen, gate, seen.evidence)
+    writes = write_status(change, seen.now, reason=str(gate.kind), waiting_for="", message=message)
+    return Outcome("thawed", message, writes, requeue=0)
 
 
 def proven(seen: Seen) -> Outcome | None:
@@ -136,11 +201,11 @@ def at_maximum(seen: Seen) -> Outcome | None:
         return None
     change, gate = at
     pace = requirements_now(seen, change).pace
-    blind = seen.evidence is None or seen.evidence.blind_since is not None
+    found = seen.evidence
+    blind = found is None or found.blind_since is not None or found.gate_index != gate.index
     if not blind and pace.at_maximum is AtMaximum.PROMOTE:
         return _pass(seen, change, gate, reason="Unproven", sentence="its maximum time passed", unproven=True)
     entry = _status_of(change, gate)
-    found = seen.evidence
     if change.status.reason == "Unproven" and (entry is None or found is None or _told_lately(entry, found)):
         return Outcome("unproven", change.status.message, requeue=30.0)
     slots = requirements_now(seen, change).approvals
@@ -222,7 +287,10 @@ def _obstructed(seen: Seen, change: Change, gate: PlannedGate, found: Evidence) 
 gate_rules: tuple[Callable[[Seen], Outcome | None], ...] = (
     arrived,
     passed_already,
+    promoted_outside,
     off_limits_since,
+    frozen_since,
+    misrouted,
     proven,
     accepted,
     nothing_to_measure,

@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
 from ..api import names
-from ..api.change import Base, Change, CountedApproval, Plan, Release, Requirements
-from ..api.enums import Phase
+from ..api.change import AnnotationApproval, Change, Requirements
+from ..api.enums import ApprovalSource, Phase, Tier
+from ..api.policy import ApprovalSlot
 from . import messages
-from .approvals import Answer, answer, counted, lifts_quarantine, open_slots, rejection, spoken_slots
+from .annotations import undated
+from .approvals import (
+    Answer,
+    counted,
+    lifts_quarantine,
+    may_not_approve,
+    open_slots,
+    rejection,
+    spoken_slots,
+)
+from .asked import answers, quarantined_by, requirements_now
 from .attempt import is_known_good, revision_of
-from .base import resolve_base
-from .plan import UNMEASURED, Ground, eta_seconds, make_plan, newer_sentence, starting_step
-from .policy import strictest, unmet_evidence
+from .freeze import frozen, next_turn, spoken_freeze
+from .holders import eligible, spoken_subjects, too_few, unfillable
+from .plan import MOST_STEPS, UNMEASURED, newer_sentence
+from .policy import unmet_evidence
+from .release import base_of, let_go, plan_now
 from .seen import Seen
 from .status import write_status
 from .times import timestamp
-from .writes import Emit, Op, Outcome, PatchRollout, Write, add, annotation, remove, test
+from .writes import Emit, Outcome, PatchRollout, Write, add, annotation, test
 
-
-def requirements_now(seen: Seen, change: Change) -> Requirements:
-    """The strictest of what held at sight and what holds now: no policy edit frees a change that is already held."""
-    return strictest([change.spec.decision.requirements, seen.assessment.decision.requirements])
-
-
-def answers(seen: Seen, change: Change) -> tuple[Answer, ...]:
-    needed = requirements_now(seen, change)
-    adopters = seen.assessment.classification.authors
-    return tuple(answer(vote, change, needed, seen.now, adopters) for vote in seen.votes)
+LONGEST_LOOK = 3600.0
+"""Seconds until a look at the clock again, however far the next turn is: clocks are set, machines sleep."""
+LOST_WORTH = ("GivenUnguarded", "TierLost")
 
 
 def final_before_release(seen: Seen) -> Outcome | None:
@@ -50,13 +55,36 @@ def other_template(seen: Seen) -> Outcome | None:
     return _wait(seen, change, "other-template", messages.strayed(seen), phase=Phase.SUPERSEDED, reason="OtherTemplate")
 
 
+def too_many_steps(seen: Seen) -> Outcome | None:
+    """A Change holds the owner's steps, to put them back, and the plan made of them: neither may be endless."""
+    change = seen.change
+    count = len(base_of(seen, change).steps or ()) if change else 0
+    if change is None or count <= MOST_STEPS:
+        return None
+    message = messages.too_many_steps(seen, count)
+    return _wait(seen, change, "too-many-steps", message, reason="TooManySteps", waiting_for="fewer steps")
+
+
 def known_good(seen: Seen) -> Outcome | None:
     """A return to stable or to a known good revision is a rollback: released at once, with the owner's steps."""
     change = seen.change
     if change is None or not is_known_good(seen):
         return None
     requirements = Requirements()
-    return _release(seen, change, "known-good", "a known good revision: released without approval", requirements)
+    return let_go(seen, change, "known-good", "a known good revision: released without approval", requirements)
+
+
+def date_annotations(seen: Seen) -> Outcome | None:
+    """An approval by annotation dates from its first sight; written down before it counts, so that it can expire."""
+    change = seen.change
+    new = undated(seen.votes, change) if change else ()
+    if change is None or not new:
+        return None
+    at = timestamp(seen.now)
+    dated = tuple(AnnotationApproval(tier=vote.tier, user=vote.user, first_seen=at) for vote in new)
+    known = change.status.annotation_approvals
+    writes = write_status(change, seen.now, annotation_approvals=(*known, *dated))
+    return Outcome("annotation-seen", ", ".join(vote.user for vote in new), writes, requeue=0)
 
 
 def reject(seen: Seen) -> Outcome | None:
@@ -78,6 +106,21 @@ def deny(seen: Seen) -> Outcome | None:
         return None
     message = messages.denied(seen, requirements)
     return _wait(seen, change, "denied", message, phase=Phase.DENIED, reason="OffLimits")
+
+
+def guard_not_intact(seen: Seen) -> Outcome | None:
+    """Nothing that was read can be relied on while the admission policies are not those that were installed."""
+    change = seen.change
+    if change is None or seen.guard.intact:
+        return None
+    return _wait(
+        seen,
+        change,
+        "guard-not-intact",
+        seen.guard.flaw,
+        reason=names.POLICIES_NOT_INTACT,
+        waiting_for="the admission policies to be put back as installed",
+    )
 
 
 def quarantine(seen: Seen) -> Outcome | None:
@@ -123,21 +166,77 @@ def approvals_missing(seen: Seen) -> Outcome | None:
     if change is None:
         return None
     requirements = requirements_now(seen, change)
-    approvals = counted(answers(seen, change))
+    found = answers(seen, change)
+    approvals = counted(found)
     missing = open_slots(requirements.approvals, approvals)
     if not missing:
         return None
-    contact = change.spec.contact or seen.assessment.contact
-    plan = _plan(seen, change, requirements)
-    message = messages.held(seen, missing, change.spec.decision, plan)
+    given = {one.user for one in approvals}
+
+    def barred(user: str) -> bool:
+        return user in given or may_not_approve(user, change, seen.assessment.classification.authors)
+
+    lacking = unfillable(seen.holdings, missing, barred) if seen.holdings is not None else None
+    contact = change.spec.contact or seen.assessment.contact or _eligible(seen, missing, barred)
+    plan = plan_now(seen, change, requirements)
+    more = [_uncounted(found)]
+    if ice := frozen(requirements.freezes, seen.now):
+        more.insert(0, _sentence(f"it also waits for {spoken_freeze(ice)}"))
+    if lacking is not None:
+        more.insert(0, _sentence(too_few(change.metadata.namespace, lacking, seen.holdings or (), barred)))
+    message = messages.held(seen, missing, change.spec.decision, plan, contact, " ".join(filter(None, more)))
     return _wait(
         seen,
         change,
         "approvals-missing",
         message,
-        reason="ApprovalsMissing",
-        waiting_for=spoken_slots(missing) + (f" of {contact}" if contact else ""),
+        reason="ApprovalsMissing" if lacking is None else "NobodyHoldsTier",
+        waiting_for=spoken_slots(missing)
+        + (f" of {contact}" if contact else "")
+        + (f", and {spoken_freeze(ice)}" if ice else ""),
         approvals=approvals,
+    )
+
+
+def _eligible(seen: Seen, missing: tuple[ApprovalSlot, ...], barred: Callable[[str], bool]) -> str:
+    """Who may fill the highest of the slots, where nobody is named as contact."""
+    highest = max((slot.tier for slot in missing), default=Tier.PEER)
+    return spoken_subjects(eligible(seen.holdings or (), highest, barred))
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _uncounted(found: tuple[Answer, ...]) -> str:
+    """Why approvals by annotation do not count; an Approval says so in its own status.
+
+    One that was given for good and lost its worth is named here too: its giver may not look at it again.
+    """
+    return " ".join(
+        f"{one.vote.ref}: {one.message.rstrip('.')}."
+        for one in found
+        if not one.counts and (one.vote.source is ApprovalSource.ANNOTATION or one.reason in LOST_WORTH)
+    )
+
+
+def freeze(seen: Seen) -> Outcome | None:
+    """Nothing else is missing, but a freeze is on: released by itself at its end."""
+    change = seen.change
+    if change is None:
+        return None
+    ice = frozen(requirements_now(seen, change).freezes, seen.now)
+    if ice is None:
+        return None
+    return _wait(
+        seen,
+        change,
+        "frozen",
+        messages.frozen(seen, ice),
+        phase=Phase.FROZEN,
+        reason=str(Phase.FROZEN),
+        waiting_for=spoken_freeze(ice),
+        approvals=counted(answers(seen, change)),
     )
 
 
@@ -148,35 +247,24 @@ def release(seen: Seen) -> Outcome | None:
         return None
     if seen.lags:
         return Outcome("sets-not-seen", "what serves now is not known yet", requeue=1.0)
-    return _release(seen, change, "released", "every requirement is met", requirements_now(seen, change))
+    return let_go(seen, change, "released", "every requirement is met", requirements_now(seen, change))
 
 
 HELD_RULES = (
     final_before_release,
     other_template,
+    too_many_steps,
     known_good,
+    date_annotations,
     reject,
     deny,
+    guard_not_intact,
     quarantine,
     evidence,
     approvals_missing,
+    freeze,
     release,
 )
-
-
-def quarantined_by(seen: Seen) -> Change | None:
-    """The latest Change whose rolled-back template this is, by what its containers run."""
-    return max(_quarantines(seen), key=lambda c: c.status.quarantine.since or "", default=None)
-
-
-def _quarantines(seen: Seen) -> tuple[Change, ...]:
-    return tuple(
-        c
-        for c in seen.changes
-        if c.status.quarantine.active
-        and c.status.quarantine.match_digest == seen.match_digest
-        and c.metadata.name != seen.change_name
-    )
 
 
 def _wait(seen: Seen, change: Change, rule: str, message: str, **updates: Any) -> Outcome:
@@ -194,12 +282,21 @@ def _wait(seen: Seen, change: Change, rule: str, message: str, **updates: Any) -
         )
     )
     if change.status.message != message:
-        kind = "Normal" if updates.get("phase", Phase.AWAITING_APPROVAL) is Phase.AWAITING_APPROVAL else "Warning"
+        waits = updates.get("phase", Phase.AWAITING_APPROVAL) in (Phase.AWAITING_APPROVAL, Phase.FROZEN)
+        kind = "Normal" if waits else "Warning"
         writes.append(Emit(kind, str(updates.get("reason", "Held")), message))
     if seen.rollout.metadata.annotations.get(names.MESSAGE) != message:
         writes.append(set_message(seen, message))
+    return Outcome(rule, message, tuple(writes), requeue=_look_again(seen, change, message))
+
+
+def _look_again(seen: Seen, change: Change, message: str) -> float | None:
+    """In how many seconds what it waits for may be another: times and approvals run out, a freeze begins or ends."""
     again = 30.0 if UNMEASURED in message else 60.0 if seen.votes else None
-    return Outcome(rule, message, tuple(writes), requeue=again)
+    turn = next_turn(requirements_now(seen, change).freezes, seen.now)
+    if turn is None:
+        return again
+    return min(max(turn - seen.now, 0.1), again or LONGEST_LOOK)
 
 
 def set_message(seen: Seen, message: str) -> PatchRollout:
@@ -210,154 +307,3 @@ def set_message(seen: Seen, message: str) -> PatchRollout:
         add(annotation(names.MESSAGE), message),
     )
     return PatchRollout(ops, purpose="say why it waits")
-
-
-def _plan(seen: Seen, change: Change, requirements: Requirements) -> Plan | None:
-    if seen.ground is None or not requirements.gated:
-        return None
-    return _plan_on(seen, _base(seen, change), requirements, seen.ground.ground)
-
-
-def _plan_on(seen: Seen, base: Base, requirements: Requirements, ground: Ground) -> Plan:
-    """A canary needs a stable to stand beside: before any ran, the new revision comes up whole.
-
-    At any lower weight Argo would first scale up what it calls stable, and that is locked where it never was released.
-    """
-    if seen.rollout.spec.strategy.canary is None:
-        return Plan(notes=("blueGreen switches all traffic at once, so it is held and approved, but not judged",))
-    if seen.stable_set is None:
-        note = "nothing serves yet, so this revision comes up at once"
-        return Plan(steps=({"setWeight": 100},), starting_step=starting_step(base), notes=(note,))
-    return make_plan(base, requirements, ground)
-
-
-def _base(seen: Seen, change: Change) -> Base:
-    others = [c for c in seen.changes if c.metadata.name != change.metadata.name]
-    return resolve_base(seen.rollout, others)
-
-
-def _release(seen: Seen, change: Change, rule: str, why: str, requirements: Requirements) -> Outcome:
-    """Three steps, each conditional: clear a remembered full promotion, write down the release, the commit point."""
-    if seen.rollout.status.promote_full:
-        clear = (test("/metadata/uid", seen.rollout.metadata.uid), remove("/status/promoteFull"))
-        patch = PatchRollout(clear, subresource="status", purpose="forget a full promotion asked for while held")
-        return Outcome(rule, "clears promoteFull first", (patch,), requeue=0, critical=True)
-    approvals = counted(answers(seen, change))
-    made = _make_release(seen, change, requirements)
-    message = messages.released(seen, made.plan)
-    intent = write_status(
-        change,
-        seen.now,
-        phase=Phase.CANARY,  # said ahead of the commit point by one write; if that is lost, the hold value decides
-        reason="Released",
-        release=made,
-        approvals=approvals,
-        waiting_for="",
-        message=message,
-    )
-    commit = PatchRollout(release_ops(seen, made), purpose="release")
-    told = Emit("Normal", "Released", message)
-    lifted = _lift(seen, approvals, requirements)
-    return Outcome(rule, f"{why}; {message}", (*intent, commit, told, *lifted), requeue=0, critical=True)
-
-
-def _make_release(seen: Seen, change: Change, requirements: Requirements) -> Release:
-    """From what is true now; where nothing was measured, an intent that a crash left over is taken up again."""
-    earlier = change.status.release
-    if earlier is not None and seen.ground is None:
-        return msgspec.structs.replace(earlier, time=timestamp(seen.now))
-    base = _base(seen, change)
-    fallback = Ground(replicas=seen.replicas, routed=_routed(seen))
-    ground = seen.ground.ground if seen.ground else fallback
-    plan = _plan_on(seen, base, requirements, ground)
-    if seen.ground and seen.ground.problem:
-        plan = msgspec.structs.replace(plan, notes=(*plan.notes, seen.ground.problem))
-    return Release(
-        time=timestamp(seen.now),
-        base=base,
-        plan=plan,
-        judge=seen.ground.judge if seen.ground else None,
-        replicas=seen.replicas,
-        eta_seconds=eta_seconds(plan),
-    )
-
-
-def _routed(seen: Seen) -> bool:
-    canary = seen.rollout.spec.strategy.canary
-    return bool(canary and canary.traffic_routing)
-
-
-def release_ops(seen: Seen, made: Release) -> tuple[Op, ...]:
-    """One patch: plan, analysis, rollback window and the released hold value, on exactly the spec that was read.
-
-    The generation stands for the spec and the hold value for the attempt. Not the resource version: Argo writes its
-    status several times just after a template, and admission lets nobody ask for a full promotion meanwhile.
-    """
-    meta = seen.rollout.metadata
-    ops: list[Op] = [
-        test("/metadata/uid", meta.uid),
-        test("/metadata/generation", meta.generation),
-        test(annotation(names.HOLD), seen.hold),
-    ]
-    if seen.rollout.spec.strategy.canary is not None:
-        ops += strategy_ops(seen, made.plan.steps, _analysis_at(made))
-        ops += under_way_ops(seen, made.plan)
-    # rollbackWindow stays off while gates stand: Argo would skip every step of the plan.
-    if made.base.rollback_window is not None and not made.plan.gates:
-        ops.append(add("/spec/rollbackWindow", {"revisions": made.base.rollback_window}))
-    # What admission remembered is in the release's base from here on; left standing, it would pass for the next one's.
-    ops += _removed(seen, names.MESSAGE, names.BASE_ROLLBACK_WINDOW, names.BASE_STARTING_STEP)
-    ops.append(add(annotation(names.HOLD), names.RELEASED + seen.attempt))
-    return tuple(ops)
-
-
-def under_way_ops(seen: Seen, plan: Plan) -> list[Op]:
-    """Marks the plan as standing, and which of its pauses are the owner's to end."""
-    ops = [add(annotation(names.CHANGE), seen.change_name)]
-    if plan.owner_pauses:
-        pauses = "".join(f",{index}" for index in plan.owner_pauses) + ","
-        ops.append(add(annotation(names.OWNER_PAUSES), pauses))
-    return ops
-
-
-def strategy_ops(seen: Seen, steps: Any, analysis: dict[str, Any] | None) -> list[Op]:
-    """Brings the canary's steps and analysis to the given values; nothing where they are that already."""
-    canary = seen.rollout.spec.strategy.canary
-    ops: list[Op] = []
-    live_steps = canary.steps if canary else None
-    if steps is not None and live_steps != steps:
-        ops.append(add("/spec/strategy/canary/steps", list(steps)))
-    elif steps is None and live_steps is not None:
-        ops.append(remove("/spec/strategy/canary/steps"))
-    live_analysis = canary.analysis if canary else None
-    if analysis is not None and analysis != live_analysis:
-        ops.append(add("/spec/strategy/canary/analysis", analysis))
-    return ops
-
-
-def _analysis_at(made: Release) -> dict[str, Any] | None:
-    """The owner's background analysis, started at the owner's own step's place in the plan."""
-    if made.base.analysis is None:
-        return None
-    rest = {key: value for key, value in made.base.analysis.items() if key != "startingStep"}
-    return rest if made.plan.starting_step is None else {**rest, "startingStep": made.plan.starting_step}
-
-
-def _removed(seen: Seen, *keys: str) -> list[Op]:
-    return [remove(annotation(key)) for key in keys if key in seen.rollout.metadata.annotations]
-
-
-def _lift(seen: Seen, approvals: tuple[CountedApproval, ...], requirements: Requirements) -> tuple[Write, ...]:
-    """A quarantine that someone approved knowingly ends with the release; a new rollback makes a new one."""
-    by = lifts_quarantine(approvals, requirements)
-    if by is None:
-        return ()
-    return tuple(
-        write
-        for earlier in _quarantines(seen)
-        for write in write_status(
-            earlier,
-            seen.now,
-            quarantine=msgspec.structs.replace(earlier.status.quarantine, active=False, lifted_by=by.user),
-        )
-    )

@@ -6,7 +6,9 @@ from ..api.change import Base, Change, Plan, Release
 from ..api.enums import Phase, VerdictResult
 from .approvals import spoken_slots
 from .attempt import make_change, supersede
+from .freeze import frozen, spoken_freeze
 from .messages import spoken_origin
+from .plan import MOST_STEPS
 from .released import judged
 from .seen import Seen
 from .status import write_status
@@ -42,6 +44,15 @@ def new_template(seen: Seen) -> Outcome | None:
     return Outcome("observed", message, tuple(writes), requeue=0)
 
 
+def returned(seen: Seen) -> Outcome | None:
+    """The template is stable's again: what was observed in between has ended."""
+    change, stable = observed_change(seen), seen.stable_set
+    if stable is None or stable.digest != seen.digest or (change and _latest_is(seen, change)):
+        return None
+    writes = supersede(seen, f"o{seen.rollout.metadata.generation}")
+    return Outcome("observed-return", "the template is stable's again", writes, requeue=0) if writes else None
+
+
 def would_have(seen: Seen) -> str:
     needs = seen.assessment.decision.requirements
     c = seen.assessment.classification
@@ -49,6 +60,8 @@ def would_have(seen: Seen) -> str:
         effect = f"would be denied: {needs.denials[0].message}"
     elif needs.approvals:
         effect = f"would wait for {spoken_slots(needs.approvals)}"
+    elif ice := frozen(needs.freezes, seen.now):
+        effect = f"would wait for {spoken_freeze(ice)}"
     else:
         effect = "would be released at once"
     what = f"{spoken_origin(c)} to a {c.criticality.lower} service"
@@ -60,7 +73,7 @@ def first_sight(seen: Seen) -> Outcome | None:
     if change is None or change.status.release is not None or change.status.phase.final:
         return None
     canary = seen.rollout.spec.strategy.canary
-    steps = canary.steps if canary else None
+    steps = canary.steps[:MOST_STEPS] if canary and canary.steps else None
     release = Release(
         time=timestamp(seen.now),
         base=Base(steps=steps),
@@ -101,4 +114,4 @@ def ended(seen: Seen) -> Outcome | None:
     return Outcome("observing", change.status.message, requeue=30.0)
 
 
-OBSERVE_RULES = (new_template, first_sight, verdict, ended)
+OBSERVE_RULES = (new_template, returned, first_sight, verdict, ended)

@@ -23,6 +23,9 @@ Step = Mapping[str, Any]
 UNMEASURED = "; how long is said once traffic is measured"
 _ETA = re.compile(rf", about [0-9]+ (s|min|h|days)( [0-9]+ min)?|{UNMEASURED}")
 
+MOST_STEPS = 128
+"""Of an owner's canary: with gates between them they still fit into a Change."""
+
 MOST_WEIGHTS = 10
 """A ladder of more weights is shortened when it is spoken of."""
 RECOVERY_WEIGHTS = (25, 50)

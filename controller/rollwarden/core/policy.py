@@ -24,7 +24,16 @@ from ..api.enums import (
     Tests,
     Tier,
 )
-from ..api.policy import ApprovalSlot, CanaryProfile, GuardrailPolicySpec, Require, Rule, When
+from ..api.policy import (
+    ApprovalSlot,
+    CanaryProfile,
+    GuardrailPolicySpec,
+    PolicyRevision,
+    Require,
+    Rule,
+    When,
+)
+from .freeze import flaw, required
 from .presets import PRESETS
 from .times import whole_seconds
 
@@ -36,10 +45,11 @@ MAX_STEP_SECONDS = 7200
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A policy in force: its accepted spec, with its preset's rules added."""
+    """A policy in force: its accepted spec, with its preset's rules added; ``history``: who changed which rules."""
 
     ref: PolicyRef
     spec: GuardrailPolicySpec
+    history: tuple[PolicyRevision, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +65,7 @@ def in_force(policies: Iterable[Policy], place: Place) -> tuple[Policy, ...]:
     selected = [p for p in policies if p.spec.namespace_selector.matches(dict(place.namespace_labels))]
     if not selected:
         return (Policy(PolicyRef(name="preset:memo"), PRESETS["Memo"]),)
-    return tuple(Policy(p.ref, expanded(p.spec)) for p in sorted(selected, key=lambda p: p.ref.name))
+    return tuple(Policy(p.ref, expanded(p.spec), p.history) for p in sorted(selected, key=lambda p: p.ref.name))
 
 
 def expanded(spec: GuardrailPolicySpec) -> GuardrailPolicySpec:
@@ -78,7 +88,7 @@ def decide_policy(classification: Classification, policies: Iterable[Policy], pl
         (policy, rule) for policy in used for rule in policy.spec.rules if applies(rule.when, classification, place)
     ]
     requirements = strictest(
-        [_requirements(rule, policy.spec, classification) for policy, rule in matching],
+        [_requirements(rule, policy, classification) for policy, rule in matching],
         [_floors(policy.spec) for policy in used],
     )
     return PolicyDecision(
@@ -130,10 +140,19 @@ def join(a: Requirements, b: Requirements) -> Requirements:
         human_adopter=a.human_adopter or b.human_adopter,
         gated=a.gated or b.gated,
         pace=join_pace(a.pace, b.pace),
-        denials=tuple(sorted({*a.denials, *b.denials}, key=lambda denial: (denial.rule, denial.message))),
+        denials=_join_denials((*a.denials, *b.denials)),
+        freezes=tuple(sorted({*a.freezes, *b.freezes}, key=msgspec.structs.astuple)),
         objective_floor=max(a.objective_floor, b.objective_floor, key=lambda text: (float(text or 0), text)),
         required_indicators=tuple(sorted({*a.required_indicators, *b.required_indicators}, key=str)),
     )
+
+
+def _join_denials(every: tuple[Denial, ...]) -> tuple[Denial, ...]:
+    """Each once, with the latest word on who set it."""
+    latest: dict[tuple[str, str, str], Denial] = {}
+    for one in sorted(every, key=lambda denial: (denial.set_at, denial.set_by)):
+        latest[(one.rule, one.message, one.guideline)] = one
+    return tuple(latest[key] for key in sorted(latest))
 
 
 def _join_slots(a: tuple[ApprovalSlot, ...], b: tuple[ApprovalSlot, ...]) -> tuple[ApprovalSlot, ...]:
@@ -166,9 +185,8 @@ def join_pace(a: Pace, b: Pace) -> Pace:
     )
 
 
-def _requirements(rule: Rule, spec: GuardrailPolicySpec, c: Classification) -> Requirements:
+def _requirements(rule: Rule, policy: Policy, c: Classification) -> Requirements:
     require = rule.require
-    deny = require.deny
     return Requirements(
         approvals=require.approvals,
         approval_ttl=whole_seconds(require.approval_ttl) if require.approval_ttl else 0,
@@ -176,9 +194,19 @@ def _requirements(rule: Rule, spec: GuardrailPolicySpec, c: Classification) -> R
         tests=require.tests,
         human_adopter=require.human_adopter,
         gated=require.profile is not None,
-        pace=_pace(require, spec, c),
-        denials=(Denial(rule=rule.name, message=deny.message, guideline=deny.guideline),) if deny else (),
+        pace=_pace(require, policy.spec, c),
+        denials=_denial(rule, policy),
+        freezes=required(rule.name, require.freeze),
     )
+
+
+def _denial(rule: Rule, policy: Policy) -> tuple[Denial, ...]:
+    deny = rule.require.deny
+    if deny is None:
+        return ()
+    last = next((one for one in reversed(policy.history) if rule.name in one.rules), None)
+    by, at = (last.user, last.time) if last else ("", "")
+    return (Denial(rule=rule.name, message=deny.message, guideline=deny.guideline, set_by=by, set_at=at),)
 
 
 def _pace(require: Require, spec: GuardrailPolicySpec, c: Classification) -> Pace:
@@ -266,6 +294,9 @@ def contradiction(spec: GuardrailPolicySpec) -> Contradiction | None:
         if rule.require.deny is not None and rule.require.approvals:
             what = "denies and asks for approvals, but nothing lifts a denial; remove one of the two"
             return Contradiction(at, what)
+        for place, window in enumerate(rule.require.freeze):
+            if wrong := flaw(window):
+                return Contradiction(f"{at}.require.freeze[{place}].{wrong[0]}", wrong[1])
     for index, profile in enumerate(spec.profiles):
         if list(profile.weights) != sorted(set(profile.weights)):
             return Contradiction(f"spec.profiles[{index}].weights", "must ascend, for example [5, 25, 50]")

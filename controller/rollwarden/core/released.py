@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from ..api import names
-from ..api.change import BreakGlass, Change, Plan, Quarantine, Release, Verdict
+from ..api.change import Change, Quarantine, Release, Verdict
 from ..api.enums import Phase, VerdictResult
 from . import messages
 from .approvals import rejection
-from .attempt import revision_of, seed_known_good, unmark_current
-from .base import resolve_base
+from .asked import answers
+from .attempt import is_known_good, revision_of, seed_known_good, unmark_current
 from .gates import blind_too_long, gate_rules
-from .held import answers, strategy_ops, under_way_ops
-from .plan import is_endless_pause
+from .outside import break_glass, protect, released_without_record
+from .release import strategy_ops
 from .seen import PROGRESS_DEADLINE_SECONDS, Seen
 from .status import write_status
 from .times import spoken, timestamp, unix, unix_or_never
 from .writes import Emit, Op, Outcome, PatchRollout, Write, add, annotation, remove, test
 
-REVIEW_SECONDS = 3 * 86400
 TIMED_OUT = "timed out"
+CLOCK_SLACK_SECONDS = 1.0
+"""The API server dates objects by whole seconds."""
 RESTORE_TESTS = 3
 """As many tests begin a restore; no operation after them: nothing to put back."""
 
@@ -29,83 +30,6 @@ def rolled_back_already(seen: Seen) -> Outcome | None:
     if change is None or change.status.phase is not Phase.ROLLED_BACK:
         return None
     return lock_rolled_back(seen) or Outcome("rolled-back", change.status.message)
-
-
-def break_glass(seen: Seen) -> Outcome | None:
-    """Released without a release of ours: by break-glass. It is recorded and judged; a principal owes a review."""
-    change = seen.change
-    who = seen.rollout.metadata.annotations.get(names.BREAK_GLASS_BY, "")
-    if change is None or change.status.break_glass is not None or not who:
-        return None
-    reason = seen.rollout.metadata.annotations.get(names.BREAK_GLASS, "")
-    glass = BreakGlass(
-        user=who, reason=reason[:1024], time=timestamp(seen.now), review_due=timestamp(seen.now + REVIEW_SECONDS)
-    )
-    message = messages.break_glass(seen.rollout.metadata.name, who, reason[:200], glass.time, glass.review_due)
-    release = change.status.release or _release_as_it_is(seen, change)
-    writes = write_status(
-        change,
-        seen.now,
-        phase=Phase.CANARY,
-        reason="BreakGlass",
-        break_glass=glass,
-        release=release,
-        message=message,
-        waiting_for="",
-        finished_at=None,
-    )
-    return Outcome("break-glass", message, (*writes, Emit("Warning", "BreakGlass", message)), requeue=0)
-
-
-def protect(seen: Seen) -> Outcome | None:
-    """From then on the steps that stand are kept against others, until the owner's are put back."""
-    change = seen.change
-    if change is None or change.status.break_glass is None or change.status.release is None or seen.runs_stable:
-        return None
-    if change.status.phase.final or names.CHANGE in seen.rollout.metadata.annotations or seen.is_blue_green:
-        return None
-    return Outcome("protect-steps", writes=(_mark_change(seen, change.status.release.plan),), requeue=0)
-
-
-def _release_as_it_is(seen: Seen, change: Change) -> Release:
-    """The steps that stand are the plan: no gate of ours in them, regression is still acted on."""
-    others = [c for c in seen.changes if c.metadata.name != change.metadata.name]
-    base = resolve_base(seen.rollout, others)
-    canary = seen.rollout.spec.strategy.canary
-    steps = canary.steps if canary else None
-    pauses = tuple(i for i, step in enumerate(steps or ()) if is_endless_pause(step))
-    judge = seen.ground.judge if seen.ground else None
-    plan = Plan(steps=steps, owner_pauses=pauses)
-    return Release(time=timestamp(seen.now), base=base, plan=plan, judge=judge, replicas=seen.replicas)
-
-
-def _mark_change(seen: Seen, plan: Plan) -> PatchRollout:
-    ops = (
-        test("/metadata/uid", seen.rollout.metadata.uid),
-        test(annotation(names.HOLD), seen.hold),
-        *under_way_ops(seen, plan),
-    )
-    return PatchRollout(ops, purpose="mark the change that is under way")
-
-
-def released_without_record(seen: Seen) -> Outcome | None:
-    """A released hold value with no release written and no break-glass: it is watched as it stands, and said."""
-    change = seen.change
-    if change is None or change.status.release is not None:
-        return None
-    message = (
-        f'"{seen.rollout.metadata.name}" was released outside of Rollwarden; it is watched with the steps that stand'
-    )
-    writes = write_status(
-        change,
-        seen.now,
-        phase=Phase.CANARY,
-        reason="ReleasedOutside",
-        release=_release_as_it_is(seen, change),
-        message=message,
-        waiting_for="",
-    )
-    return Outcome("released-outside", message, (*writes, Emit("Warning", "ReleasedOutside", message)), requeue=0)
 
 
 def hold_timed_out(seen: Seen) -> Outcome | None:
@@ -138,6 +62,12 @@ def aborted_while_held(seen: Seen) -> Outcome | None:
     if change is None or change.status.phase.final or not _is_aborted(seen):
         return None
     return _rolled_back(seen, change)
+
+
+def abort_of_unknown_set(seen: Seen) -> Outcome | None:
+    """The set that was aborted is not in the cache yet: whosever abort it is, a release would clear it."""
+    unknown = seen.rollout.status.abort and not seen.runs_stable and seen.current_set is None
+    return Outcome("sets-not-seen", "whose abort this is, is not known yet", requeue=1.0) if unknown else None
 
 
 def _is_aborted(seen: Seen) -> bool:
@@ -249,7 +179,10 @@ def restore_ops(seen: Seen, release: Release) -> tuple[Op, ...]:
     window = seen.rollout.spec.rollback_window
     if release.base.rollback_window is not None and window is None:
         ops.append(add("/spec/rollbackWindow", {"revisions": release.base.rollback_window}))
-    owned = (names.CHANGE, names.MESSAGE, names.OWNER_PAUSES, names.BASE_ROLLBACK_WINDOW, names.BASE_STARTING_STEP)
+    owned = (
+        *(names.CHANGE, names.MESSAGE, names.OWNER_PAUSES, names.OWNER_STEPS, names.DROPPED_EDIT),
+        *(names.BASE_ROLLBACK_WINDOW, names.BASE_STARTING_STEP),
+    )
     ops += [remove(annotation(key)) for key in owned if key in meta.annotations]
     return tuple(ops)
 
@@ -313,13 +246,24 @@ def judged(seen: Seen) -> Verdict | None:
 
 
 def _rejected(seen: Seen, change: Change) -> Verdict | None:
-    vote = rejection(answers(seen, change))
+    vote = rejection(
+        a for a in answers(seen, change) if a.vote.at + CLOCK_SLACK_SECONDS > _overruled_until(seen, change)
+    )
     if vote is None:
         return None
     message = f'{vote.user} rejected it after release: "{vote.reason}"'
     return Verdict(
         result=VerdictResult.ROLLBACK, reason="RejectedByPerson", message=message, decided_at=timestamp(seen.now)
     )
+
+
+def _overruled_until(seen: Seen, change: Change) -> float:
+    """Until when rejections were overruled by a release that needs no approval: break-glass, or of a known good."""
+    if change.status.break_glass is not None:
+        return unix(change.status.break_glass.time)
+    release = change.status.release
+    known_good = change.spec.known_good or is_known_good(seen)
+    return unix(release.time) if known_good and release is not None else 0.0
 
 
 def never_ready(seen: Seen, change: Change) -> Verdict | None:
@@ -332,7 +276,7 @@ def never_ready(seen: Seen, change: Change) -> Verdict | None:
         reason, message = "CrashLoop", "its pods crash in a loop and none is ready"
     elif not was_ready and _deadline_exceeded(seen, unix(release.time)):
         limit = seen.rollout.spec.progress_deadline_seconds or PROGRESS_DEADLINE_SECONDS
-        reason, message = "NeverReady", f"none of its {current.replicas} pods was ready within {spoken(limit)}"
+        reason, message = "NeverReady", f"no pod of {current.replicas} was ready within {spoken(limit)}"
     else:
         return None
     return Verdict(result=VerdictResult.ROLLBACK, reason=reason, message=message, decided_at=timestamp(seen.now))

@@ -31,7 +31,7 @@ def _ephemeral(text: str) -> dict[str, set[str]]:
     """The keys Argo added, by ``labels`` and ``annotations``; none where it says nothing readable."""
     try:
         value = json.loads(text) if text else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     parts = ("labels", "annotations")
     return {part: set(value[part]) for part in parts if isinstance(value, dict) and isinstance(value.get(part), dict)}

@@ -10,6 +10,10 @@ from ..api.change import Change, Claim, Classification, JudgeSettings, PolicyDec
 from ..api.enums import Mode, VerdictResult
 from .approvals import Vote
 from .claims import Problem
+from .classify import stamped_groups
+from .holders import Holding
+from .integrity import INTACT, Guard
+from .mesh import RoutedWeight
 from .plan import Ground
 
 PROGRESS_DEADLINE_SECONDS = 600
@@ -28,6 +32,8 @@ class SeenSet:
     replicas: int
     ready: int
     digest: str
+    break_glass: str = ""
+    break_glass_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +82,8 @@ class ReleaseGround:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
+    """``holdings``: who holds a tier in the namespace, None where that was not looked up."""
+
     now: float
     mode: Mode
     rollout: Rollout
@@ -88,7 +96,10 @@ class Seen:
     votes: tuple[Vote, ...] = ()
     ground: ReleaseGround | None = None
     evidence: Evidence | None = None
+    routed: tuple[RoutedWeight, ...] = ()
     crash_looping: bool = False
+    guard: Guard = INTACT
+    holdings: tuple[Holding, ...] | None = None
 
     @property
     def hold(self) -> str:
@@ -103,6 +114,10 @@ class Seen:
     @property
     def submitter(self) -> str:
         return self.rollout.metadata.annotations.get(names.SUBMITTED_BY, "")
+
+    @property
+    def submitter_groups(self) -> tuple[str, ...]:
+        return stamped_groups(self.rollout.metadata.annotations)
 
     @property
     def change_name(self) -> str:
@@ -186,4 +201,4 @@ class Seen:
 
 def change_name(rollout: Rollout, attempt: str) -> str:
     """Deterministic, so that creating it twice is the same as once."""
-    return f"{rollout.metadata.name[:220]}-{rollout.metadata.uid[:8]}-{attempt}"
+    return f"{rollout.metadata.name[:220].rstrip('-.')}-{rollout.metadata.uid[:8]}-{attempt}"

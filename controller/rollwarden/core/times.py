@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
-_PART = re.compile(r"([0-9]+)(ms|s|m|h)")
+from .numerals import MOST_DIGITS, whole_number
+
+_PART = re.compile(r"([0-9]{1,15})(ms|s|m|h)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -26,12 +28,11 @@ def argo_seconds(value: object) -> float | None:
     if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, int | float):
-        return float(value)
+        return float(value) if abs(value) < 10**MOST_DIGITS else None
     text = str(value)
-    if text.isdigit():
-        return float(text)
+    number = whole_number(text)
     try:
-        return seconds(text)
+        return float(number) if number is not None else seconds(text)
     except ValueError:
         return None
 

@@ -105,19 +105,22 @@ def safety_steps(
 
 def requests_to_reach(log_threshold: float, log_l: tuple[float, ...], steps: tuple[float, ...]) -> float | None:
     """Further canary requests until the mixture reaches the threshold at these steps; None where it never does."""
-
-    def reached(requests: float) -> bool:
-        grown = tuple(value + requests * step for value, step in zip(log_l, steps, strict=True))
-        return log_uniform_mixture(grown) >= log_threshold
-
     if log_uniform_mixture(log_l) >= log_threshold:
         return 0.0
-    if max(steps) <= 0.0 or not reached(LARGEST_REQUESTS):
+    alone = log_threshold + math.log(len(log_l))
+    growing = [(alone - value) / step for value, step in zip(log_l, steps, strict=True) if step > 0.0]
+    # One term alone reaches it at the smallest of these. The mixture is convex in the requests, so that Newton's method
+    # comes down from there to the one crossing and never falls below it.
+    requests = min(growing, default=math.inf)
+    if requests > LARGEST_REQUESTS:
         return None
-    low, high = 0.0, 1.0
-    while not reached(high):
-        low, high = high, 2.0 * high
-    while high - low > 0.5:
-        middle = 0.5 * (low + high)
-        low, high = (low, middle) if reached(middle) else (middle, high)
-    return high
+    move = math.inf
+    while move > 0.25:
+        grown = [value + requests * step for value, step in zip(log_l, steps, strict=True)]
+        largest = max(grown)
+        parts = [math.exp(value - largest) for value in grown]
+        total = math.fsum(parts)
+        slope = math.fsum(part * step for part, step in zip(parts, steps, strict=True)) / total
+        move = (largest + math.log(total / len(parts)) - log_threshold) / slope
+        requests -= move
+    return requests

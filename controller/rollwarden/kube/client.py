@@ -19,6 +19,7 @@ from kubernetes.client.configuration import Configuration
 from typing_extensions import TypeVar
 
 from rollwarden.kube import config
+from rollwarden.kube.deep import bounded
 from rollwarden.kube.errors import Call, Gone, MergePatchForbidden, PatchTestFailed, UndecodableAnswer
 from rollwarden.kube.resources import EVENTS, OWN_GROUP, Resource
 from rollwarden.kube.transport import ClientOptions, HttpRequest, Transport
@@ -357,7 +358,7 @@ class KubeClient:
 def decode(call: Call, content: bytes | msgspec.Raw, type: type[T]) -> T:
     """The value in an answer. Raises UndecodableAnswer if it is not what the type says."""
     try:
-        value: T = _decoder(cast(Hashable, type)).decode(content)
+        value: T = _decoder(cast(Hashable, type)).decode(bounded(bytes(content)))
     except (msgspec.MsgspecError, ValueError) as error:
         message = f"the answer cannot be read as {getattr(type, '__name__', type)}: {error}"
         raise UndecodableAnswer(call, message) from error

@@ -96,3 +96,18 @@ def kube_informer(
         on_undecodable=on_undecodable,
         relist_every=relist_every,
     )
+
+
+def distilling_informer(
+    client: KubeClient,
+    resource: Resource,
+    distil: Callable[[msgspec.Raw], T],
+    *,
+    indexers: Mapping[str, Callable[[T], Iterable[Hashable]]] | None = None,
+) -> Informer[ObjectKey, msgspec.Raw, T]:
+    """An informer that keeps of each object only what `distil` makes of it; not yet started.
+
+    `distil` raises on what it cannot read.
+    """
+    transport = _Transport(client, resource, None, "", "")
+    return Informer(str(resource), transport, identify=identity_of, decode=distil, indexers=indexers)

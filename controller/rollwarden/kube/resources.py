@@ -60,6 +60,7 @@ EVENTS = Resource("events.k8s.io", "v1", "events", "Event")
 REPLICASETS = Resource("apps", "v1", "replicasets", "ReplicaSet")
 
 ROLLOUTS = Resource("argoproj.io", "v1alpha1", "rollouts", "Rollout")
+VIRTUALSERVICES = Resource("networking.istio.io", "v1beta1", "virtualservices", "VirtualService")
 
 GUARDRAILPOLICIES = Resource(OWN_GROUP, "v1alpha1", "guardrailpolicies", "GuardrailPolicy", namespaced=False)
 SERVICEPROFILES = Resource(OWN_GROUP, "v1alpha1", "serviceprofiles", "ServiceProfile")
@@ -69,6 +70,11 @@ APPROVALS = Resource(OWN_GROUP, "v1alpha1", "approvals", "Approval")
 CUSTOMRESOURCEDEFINITIONS = Resource(
     "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False
 )
+RBAC_GROUP = "rbac.authorization.k8s.io"
+ROLES = Resource(RBAC_GROUP, "v1", "roles", "Role")
+ROLEBINDINGS = Resource(RBAC_GROUP, "v1", "rolebindings", "RoleBinding")
+CLUSTERROLES = Resource(RBAC_GROUP, "v1", "clusterroles", "ClusterRole", namespaced=False)
+CLUSTERROLEBINDINGS = Resource(RBAC_GROUP, "v1", "clusterrolebindings", "ClusterRoleBinding", namespaced=False)
 ADMISSION_GROUP = "admissionregistration.k8s.io"
 MUTATING_POLICIES = Resource(
     ADMISSION_GROUP, "v1", "mutatingadmissionpolicies", "MutatingAdmissionPolicy", namespaced=False

@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 import msgspec
 import urllib3
 
+from rollwarden.kube.deep import bounded
 from rollwarden.kube.errors import STATUS, Call, KubeError, UndecodableAnswer, error_from_status
 from rollwarden.kube.transport import HttpRequest, Transport, unavailable
 from rollwarden.runtime.informer import EventKind, WatchEvent
@@ -57,7 +58,7 @@ def split_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
 def event_of(call: Call, line: bytes) -> WatchEvent[msgspec.Raw]:
     """The event in a line. Raises the KubeError an ERROR event stands for: Gone for 410."""
     try:
-        frame = FRAMES.decode(line)
+        frame = FRAMES.decode(bounded(line))
         if frame.type == "ERROR":
             status = STATUS.decode(frame.object)
             raise error_from_status(call, status.code, status)

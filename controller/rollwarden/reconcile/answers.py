@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from ..api.approval import Approval, ApprovalStatus
-from ..api.change import Change, Requirements
+from ..api import names
+from ..api.approval import Approval, ApprovalStatus, Approver
+from ..api.change import Author, Change, Requirements
 from ..api.enums import Decision, Phase
 from ..api.meta import Condition
-from ..api.policy import AcceptedPolicy, GuardrailPolicyStatus, PolicyRevision
+from ..api.policy import AcceptedPolicy, GuardrailPolicySpec, GuardrailPolicyStatus, PolicyRevision
 from ..api.profile import ServiceProfile, ServiceProfileStatus
-from ..core.approvals import Answer, answer, vote_of
-from ..core.classify import is_agent, level_of
+from ..core.approvals import answer, may_not_approve, open_slots, rollouts_meant, vote_of, what_to_type
+from ..core.classify import classify, is_agent, level_of
+from ..core.holders import eligible, spoken_subjects
+from ..core.integrity import INTACT
+from ..core.policy import Place, in_force
+from ..core.reviews import review_answer
 from ..core.times import timestamp
 from ..kube.client import KubeClient
 from ..kube.errors import Conflict, NotFound, PatchTestFailed
@@ -23,13 +28,15 @@ from ..kube.informers import ObjectKey
 from ..kube.resources import APPROVALS, GUARDRAILPOLICIES, SERVICEPROFILES, Resource
 from ..prometheus import SelectorError, template_for
 from .estimates import frozen_indicators
+from .gather import subject_of
+from .holders import Holders
 from .indicators import prometheus_indicator
-from .inforce import policies, read_policy
+from .inforce import policies, read_policy, status_of
+from .integrity import Integrity
 from .stores import RawPolicy, Stores
 
-msgspec.json.Decoder(GuardrailPolicyStatus)  # learnt before any thread, as in `inforce.py`
-
 HISTORY = 20
+MAX_USER = 1024
 REJECTED = (Phase.REJECTED, Phase.ROLLING_BACK, Phase.ROLLED_BACK)
 
 
@@ -37,6 +44,8 @@ REJECTED = (Phase.REJECTED, Phase.ROLLING_BACK, Phase.ROLLED_BACK)
 class Answering:
     client: KubeClient
     stores: Stores
+    integrity: Integrity
+    holders: Holders
     clock: Callable[[], float]
 
     def policy(self, key: ObjectKey) -> float | None:
@@ -45,7 +54,7 @@ class Answering:
         if raw is None:
             return None
         reading = read_policy(raw)
-        old = _policy_status(raw)
+        old = status_of(raw)
         generation = raw.metadata.generation
         good = not reading.problem
         condition = self._condition(
@@ -53,7 +62,12 @@ class Answering:
         )
         accepted = AcceptedPolicy(generation=generation, spec=raw.spec) if good else old.accepted
         known = any(one.generation == generation for one in old.history)
-        revision = PolicyRevision(generation=generation, time=timestamp(self.clock()))
+        revision = PolicyRevision(
+            generation=generation,
+            time=timestamp(self.clock()),
+            user=raw.metadata.annotations.get(names.EDITED_BY, "")[:MAX_USER],
+            rules=_changed_rules(raw, old) if good and not known else (),
+        )
         history = old.history if known or not good else (*old.history, revision)[-HISTORY:]
         new = GuardrailPolicyStatus(
             observed_generation=generation, accepted=accepted, history=history, conditions=(condition,)
@@ -78,8 +92,8 @@ class Answering:
         )
         problem = _indicator_problem(profile)
         old, generation = profile.status, profile.metadata.generation
-        names = ", ".join(overlapping)
-        shared = f"also selected by {names}: the oldest profile's indicators are used" if names else ""
+        listed = ", ".join(overlapping)
+        shared = f"also selected by {listed}: the oldest profile's indicators are used" if listed else ""
         conditions = (
             self._condition(
                 old.conditions, "IndicatorsUsable", not problem, "Unusable" if problem else "Valid", problem, generation
@@ -109,31 +123,68 @@ class Answering:
         ref = approval.spec.change_ref
         change = self.stores.changes.store.get(ObjectKey(key.namespace, ref.name))
         if change is None:
-            return False, "UnknownChange", f'no Change "{ref.name}" in {key.namespace}; {self._waiting(key.namespace)}'
-        counted = any(one.ref == key.name for one in change.status.approvals)
-        if approval.spec.decision is Decision.REJECT and change.status.phase in REJECTED:
-            return True, "Counted", f'reject counts: Change "{ref.name}" is {change.status.phase}'
-        if change.status.phase.final and not counted:
-            return (
-                False,
-                "ChangeFinished",
-                (f'Change "{ref.name}" is {change.status.phase}; {self._waiting(key.namespace, change)}'),
-            )
-        specs = [policy.spec for policy in policies(self.stores.policies.store.items())]
-        user = approval.spec.approver.user if approval.spec.approver else ""
-        vote = vote_of(approval, level=level_of(user, specs), agent=is_agent(user, specs))
-        found: Answer = answer(vote, change, change.spec.decision.requirements, self.clock())
+            there = self._waiting(key.namespace, rollouts_meant(ref.name))
+            return False, "UnknownChange", f'no Change "{ref.name}" in {key.namespace}; {there}'
+        if approval.spec.decision is not Decision.REVIEW and (ended := self._of_finished(key, approval, change)):
+            return ended
+        namespace = self.stores.namespaces.store.get(ObjectKey("", key.namespace))
+        labels = namespace.metadata.labels if namespace else {}
+        used = in_force(policies(self.stores.policies.store.items()), Place(labels={}, namespace_labels=labels))
+        specs = [policy.spec for policy in used]
+        approver = approval.spec.approver or Approver(user="")
+        agent = is_agent(approver.user, specs, approver.groups)
+        vote = vote_of(approval, level=level_of(approver.user, specs), agent=agent)
+        if vote.decision is Decision.REVIEW:
+            found = review_answer(vote, change)
+        else:
+            authors = self._authors_now(change, specs)
+            waits = change.status.phase.waiting
+            if waits:
+                groups = {key.name: approver.groups}
+                (vote,) = self.holders.checked((vote,), groups, key.namespace, fresh=False)
+            guard = self.integrity.guard if waits else INTACT
+            found = answer(vote, change, change.spec.decision.requirements, self.clock(), authors, guard)
+            if waits and not found.counts:
+                return False, found.reason, found.message + self._eligible(change, authors)
         return found.counts, found.reason, found.message
 
-    def _waiting(self, namespace: str, of: Change | None = None) -> str:
-        """Which change waits instead, and what to type."""
-        for change in self.stores.changes.store.items():
-            same = of is None or change.spec.rollout.name == of.spec.rollout.name
-            waits = change.status.phase.waiting and not change.status.phase.final
-            if change.metadata.namespace == namespace and waits and same:
-                name = change.metadata.name
-                return f"{name} waits; kubectl rollwarden approve {name} -n {namespace}"
-        return "nothing waits now"
+    def _eligible(self, change: Change, authors: tuple[Author, ...]) -> str:
+        """Who may still approve the change, as the end of a sentence; empty where nobody has to."""
+        given = change.status.approvals
+        missing = open_slots(change.spec.decision.requirements.approvals, given)
+        if not missing:
+            return ""
+        users = {one.user for one in given}
+        held = self.holders.of(change.metadata.namespace)
+        highest = max(slot.tier for slot in missing)
+        may = eligible(held, highest, lambda user: user in users or may_not_approve(user, change, authors))
+        return f". Eligible: {spoken_subjects(may)}." if may else ""
+
+    def _authors_now(self, change: Change, specs: Sequence[GuardrailPolicySpec]) -> tuple[Author, ...]:
+        """Whoever is an author by what stands on the Rollout now: adopters too, who came after the change was seen."""
+        ref = change.spec.rollout
+        rollout = self.stores.rollouts.store.get(ObjectKey(change.metadata.namespace, ref.name))
+        if rollout is None or rollout.metadata.uid != ref.uid:
+            return ()
+        return classify(subject_of(rollout, None, {}, ()), specs).classification.authors
+
+    def _of_finished(self, key: ObjectKey, approval: Approval, change: Change) -> tuple[bool, str, str] | None:
+        """The answer to a decision on a change that has ended, None while it has not."""
+        phase, name = change.status.phase, change.metadata.name
+        if approval.spec.decision is Decision.REJECT and phase in REJECTED:
+            return True, "Counted", f'reject counts: Change "{name}" is {phase}'
+        if not phase.final or any(one.ref == key.name for one in change.status.approvals):
+            return None
+        there = self._waiting(key.namespace, (change.spec.rollout.name,))
+        return False, "ChangeFinished", f'Change "{name}" is {phase}; {there}'
+
+    def _waiting(self, namespace: str, rollouts: Iterable[str]) -> str:
+        """Which change of one of these Rollouts waits, and what to type."""
+        for rollout in rollouts:
+            for change in self.stores.changes.store.by_index("rollout", ObjectKey(namespace, rollout)):
+                if change.status.phase.waiting and not change.status.phase.final:
+                    return what_to_type(change)
+        return f"kubectl rollwarden inbox -n {namespace} shows what waits"
 
     def _condition(
         self, old: tuple[Condition, ...], kind: str, status: bool, reason: str, message: str, generation: int
@@ -165,11 +216,14 @@ class Answering:
         return None
 
 
-def _policy_status(raw: RawPolicy) -> GuardrailPolicyStatus:
-    try:
-        return msgspec.convert(raw.status, GuardrailPolicyStatus)
-    except msgspec.ValidationError:
-        return GuardrailPolicyStatus()
+def _changed_rules(raw: RawPolicy, old: GuardrailPolicyStatus) -> tuple[str, ...]:
+    """The rules that the accepted spec before did not have, or had otherwise."""
+    earlier = _rules(old.accepted.spec if old.accepted else {})
+    return tuple(name for name, rule in _rules(raw.spec).items() if earlier.get(name) != rule)
+
+
+def _rules(spec: dict[str, Any]) -> dict[str, Any]:
+    return {rule["name"]: rule for rule in spec.get("rules", ())}
 
 
 def _indicator_problem(profile: ServiceProfile) -> str:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ..api import names
 from ..api.approval import Approval
 from ..api.argo import Namespace, ReplicaSet, Rollout
 from ..api.change import Change
-from ..api.enums import ApprovalSource, Decision, Mode, Tier
+from ..api.enums import Decision, Mode
 from ..api.profile import ServiceProfile
+from ..core.annotations import annotation_votes
 from ..core.approvals import Vote, vote_of
-from ..core.classify import Subject, classify, is_agent, level_of
+from ..core.classify import Subject, classify, is_agent, level_of, stamped_groups
 from ..core.digest import images, match_digest, template_digest
+from ..core.numerals import whole_number
 from ..core.observe import observed_change
 from ..core.policy import Place, Policy, decide_policy, in_force
 from ..core.restored import restored_template
@@ -23,13 +26,15 @@ from ..kube.errors import NotFound
 from ..kube.informers import ObjectKey
 from ..kube.resources import APPROVALS, CHANGES, PODS, ROLLOUTS
 from .ground import Grounds
+from .holders import Holders
 from .inforce import policies
+from .integrity import Integrity
 from .judging import Judging
+from .mesh import routed
 from .stores import Stores
 
-ANNOTATION_FORM = 2
-"""``<user> <digest>``: the parts of an approval annotation."""
-LEAST_DIGEST = 32
+CHANGE_OF_APPROVAL = "spec.changeRef.name"
+"""The field by which the CRD lets Approvals be selected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +53,14 @@ class Gatherer:
     stores: Stores
     judging: Judging
     grounds: Grounds
+    integrity: Integrity
+    holders: Holders
     clock: Callable[[], float]
 
     def gather(self, key: ObjectKey, *, fresh: bool) -> Seen | None:
         """Everything about one Rollout; None when it does not exist."""
         raw = self._read_fresh(key) if fresh else self._read_cached(key)
-        return None if raw is None else self._seen(key, raw)
+        return None if raw is None else self._guarded(self._seen(key, raw), raw, fresh=fresh)
 
     def changes_of(self, key: ObjectKey) -> tuple[Change, ...]:
         return tuple(self.stores.changes.store.by_index("rollout", key))
@@ -85,14 +92,20 @@ class Gatherer:
         except NotFound:
             return None
         of_it = f"{names.ROLLOUT_LABEL}={names.rollout_label(key.name)}"
-        changes = self.client.list(CHANGES, namespace=key.namespace, label_selector=of_it, type=Change)
-        approvals = self.client.list(APPROVALS, namespace=key.namespace, type=Approval)
+        labelled = self.client.list(CHANGES, namespace=key.namespace, label_selector=of_it, type=Change)
+        changes = tuple(c for c in labelled.items if c.spec.rollout.name == key.name)
         return Raw(
             rollout,
             tuple(self.stores.replica_sets.store.by_index("rollout", key)),
-            tuple(c for c in changes.items if c.spec.rollout.name == key.name),
-            tuple(approvals.items),
+            changes,
+            tuple(a for c in changes if not c.status.phase.final for a in self._approvals_of(c)),
         )
+
+    def _approvals_of(self, change: Change) -> list[Approval]:
+        """Only its own: a namespace may hold thousands."""
+        of_it = f"{CHANGE_OF_APPROVAL}={change.metadata.name}"
+        namespace = change.metadata.namespace
+        return self.client.list(APPROVALS, namespace=namespace, field_selector=of_it, type=Approval).items
 
     def _seen(self, key: ObjectKey, raw: Raw) -> Seen:
         namespace = self.stores.namespaces.store.get(ObjectKey("", key.namespace))
@@ -100,12 +113,12 @@ class Gatherer:
         rollout = raw.rollout
         place = Place(labels=rollout.metadata.labels, namespace_labels=labels)
         used = in_force(policies(self.stores.policies.store.items()), place)
-        profiles = self._profiles(key.namespace, rollout)
+        profiles = matching_profiles(self.stores.profiles.store.by_index("namespace", key.namespace), rollout)
         template = rollout.spec.template
         assessment = _assess(rollout, raw.sets, labels, used, profiles)
         seen = Seen(
             now=self.clock(),
-            mode=_mode(namespace),
+            mode=mode_of(namespace),
             rollout=rollout,
             digest=template_digest(template),
             match_digest=match_digest(template),
@@ -115,6 +128,22 @@ class Gatherer:
             assessment=assessment,
         )
         return self._with_evidence(seen, raw, used, profiles)
+
+    def _guarded(self, seen: Seen, raw: Raw, *, fresh: bool) -> Seen:
+        """What a release rests on besides: intact policies, and approvers who still hold their tier.
+
+        Looked up after the approvals were read, so that one of a moment without its guard is known for that.
+        """
+        if not seen.hold.startswith(names.HELD):
+            return replace(seen, guard=self.integrity.guard)
+        namespace = seen.rollout.metadata.namespace
+        groups = {a.metadata.name: a.spec.approver.groups for a in raw.approvals if a.spec.approver is not None}
+        return replace(
+            seen,
+            guard=self.integrity.verified() if fresh else self.integrity.guard,
+            holdings=self.holders.of(namespace),
+            votes=self.holders.checked(seen.votes, groups, namespace, fresh=fresh),
+        )
 
     def _with_evidence(
         self, seen: Seen, raw: Raw, used: tuple[Policy, ...], profiles: tuple[ServiceProfile, ...]
@@ -128,16 +157,8 @@ class Gatherer:
         current = seen.current_set
         silent = change.status.release is not None and current is not None and current.replicas > 0 == current.ready
         looping = silent and current is not None and self._crash_looping(seen, current.pod_hash)
-        return replace(seen, votes=votes, ground=ground, evidence=evidence, crash_looping=looping)
-
-    def _profiles(self, namespace: str, rollout: Rollout) -> tuple[ServiceProfile, ...]:
-        """The profiles that select this Rollout, the oldest first: its indicators win where several overlap."""
-        matching = [
-            profile
-            for profile in self.stores.profiles.store.by_index("namespace", namespace)
-            if profile.spec.rollout_selector.matches(rollout.metadata.labels)
-        ]
-        return tuple(sorted(matching, key=lambda p: (p.metadata.creation_timestamp or "", p.metadata.name)))
+        shares = routed(self.client, seen)
+        return replace(seen, votes=votes, ground=ground, evidence=evidence, routed=shares, crash_looping=looping)
 
     def _crash_looping(self, seen: Seen, pod_hash: str) -> bool:
         pods = self.client.list(
@@ -148,7 +169,13 @@ class Gatherer:
         return any(_waits_in_crash_loop(pod) for pod in pods.items)
 
 
-def _mode(namespace: Namespace | None) -> Mode:
+def matching_profiles(profiles: Iterable[ServiceProfile], rollout: Rollout) -> tuple[ServiceProfile, ...]:
+    """The profiles that select this Rollout, the oldest first: its indicators win where several overlap."""
+    matching = [profile for profile in profiles if profile.spec.rollout_selector.matches(rollout.metadata.labels)]
+    return tuple(sorted(matching, key=lambda p: (p.metadata.creation_timestamp or "", p.metadata.name)))
+
+
+def mode_of(namespace: Namespace | None) -> Mode:
     """Off where the namespace is not known yet (its arrival looks at everything in it again) or is being deleted."""
     if namespace is None or namespace.metadata.deletion_timestamp is not None:
         return Mode.OFF
@@ -165,12 +192,14 @@ def _seen_set(item: ReplicaSet) -> SeenSet:
     return SeenSet(
         name=item.metadata.name,
         pod_hash=item.metadata.labels.get(names.POD_TEMPLATE_HASH, ""),
-        revision=int(revision) if revision.isdigit() else 0,
+        revision=whole_number(revision) or 0,
         hold=annotations.get(names.HOLD, ""),
         known_good=annotations.get(names.KNOWN_GOOD),
         replicas=item.spec.replicas,
         ready=item.status.ready_replicas,
         digest=template_digest(restored_template(item)),
+        break_glass=annotations.get(names.BREAK_GLASS, ""),
+        break_glass_by=annotations.get(names.BREAK_GLASS_BY, ""),
     )
 
 
@@ -184,15 +213,7 @@ def _assess(
     stable_hash = rollout.status.stable_rs
     by_hash = {s.metadata.labels.get(names.POD_TEMPLATE_HASH): s for s in sets}
     stable = by_hash.get(stable_hash) if stable_hash else None
-    subject = Subject(
-        annotations=rollout.metadata.annotations,
-        template=rollout.spec.template,
-        stable_template=restored_template(stable) if stable else None,
-        labels=rollout.metadata.labels,
-        namespace_labels=labels,
-        submitter=rollout.metadata.annotations.get(names.SUBMITTED_BY, ""),
-        profiles=profiles,
-    )
+    subject = subject_of(rollout, restored_template(stable) if stable else None, labels, profiles)
     found = classify(subject, [policy.spec for policy in used])
     place = Place(labels=rollout.metadata.labels, namespace_labels=labels)
     contacts = (p.spec.contact or ", ".join(p.spec.owners) for p in profiles)
@@ -200,33 +221,34 @@ def _assess(
     return Assessment(found.classification, found.claims, found.problems, decision, next(filter(None, contacts), ""))
 
 
+def subject_of(
+    rollout: Rollout,
+    stable_template: dict[str, Any] | None,
+    namespace_labels: dict[str, str],
+    profiles: tuple[ServiceProfile, ...],
+) -> Subject:
+    """What a Rollout's template is classified by; ``profiles`` are those that select it."""
+    annotations = rollout.metadata.annotations
+    return Subject(
+        annotations=annotations,
+        template=rollout.spec.template,
+        stable_template=stable_template,
+        labels=rollout.metadata.labels,
+        namespace_labels=namespace_labels,
+        submitter=annotations.get(names.SUBMITTED_BY, ""),
+        submitter_groups=stamped_groups(annotations),
+        profiles=profiles,
+    )
+
+
 def _votes(seen: Seen, change: Change, approvals: Iterable[Approval], used: tuple[Policy, ...]) -> Iterable[Vote]:
     specs = [policy.spec for policy in used]
     for approval in approvals:
-        if approval.spec.change_ref.name == change.metadata.name and approval.spec.approver is not None:
-            user = approval.spec.approver.user
-            yield vote_of(approval, level=level_of(user, specs), agent=is_agent(user, specs))
-    for tier in Tier:
-        value = seen.rollout.metadata.annotations.get(names.approval_annotation(tier), "").split()
-        if len(value) == ANNOTATION_FORM and _names_digest(value[1], change):
-            yield Vote(
-                user=value[0],
-                tier=tier,
-                decision=Decision.APPROVE,
-                source=ApprovalSource.ANNOTATION,
-                ref=names.approval_annotation(tier),
-                change_uid=change.metadata.uid,
-                digest=change.spec.template_digest,
-                at=seen.now,
-                level=level_of(value[0], specs),
-                agent=is_agent(value[0], specs),
-            )
-
-
-def _names_digest(text: str, change: Change) -> bool:
-    """An annotation may shorten the digest to 32 hex digits; it is stripped by admission when the template changes."""
-    digest = text.removeprefix("sha256:")
-    return len(digest) >= LEAST_DIGEST and change.spec.template_digest.removeprefix("sha256:").startswith(digest)
+        mine = approval.spec.change_ref.name == change.metadata.name and approval.spec.decision is not Decision.REVIEW
+        if mine and approval.spec.approver is not None:
+            user, groups = approval.spec.approver.user, approval.spec.approver.groups
+            yield vote_of(approval, level=level_of(user, specs), agent=is_agent(user, specs, groups))
+    yield from annotation_votes(seen, change, specs)
 
 
 def _waits_in_crash_loop(pod: dict[str, object]) -> bool:

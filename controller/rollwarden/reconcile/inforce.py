@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import msgspec
 
 from ..api.change import PolicyRef
-from ..api.policy import GuardrailPolicySpec
+from ..api.policy import GuardrailPolicySpec, GuardrailPolicyStatus
 from ..core.policy import Policy, contradiction
 from .stores import RawPolicy
 
 # Learnt here, before any thread: msgspec crashes the process when two threads learn a type at once.
 msgspec.json.Decoder(GuardrailPolicySpec)
+msgspec.json.Decoder(GuardrailPolicyStatus)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,8 @@ def read_policy(raw: RawPolicy) -> Reading:
     meta = raw.metadata
     spec, problem = _usable(raw.spec)
     if spec is not None:
-        return Reading(Policy(PolicyRef(name=meta.name, uid=meta.uid, generation=meta.generation), spec))
+        ref = PolicyRef(name=meta.name, uid=meta.uid, generation=meta.generation)
+        return Reading(Policy(ref, spec, status_of(raw).history))
     accepted = raw.status.get("accepted")
     if not isinstance(accepted, dict):
         return Reading(None, problem)
@@ -36,7 +38,16 @@ def read_policy(raw: RawPolicy) -> Reading:
     if earlier is None:
         return Reading(None, f"{problem}; the last accepted spec cannot be read either: {worse}")
     generation = int(accepted.get("generation", 0))
-    return Reading(Policy(PolicyRef(name=meta.name, uid=meta.uid, generation=generation), earlier), problem)
+    ref = PolicyRef(name=meta.name, uid=meta.uid, generation=generation)
+    return Reading(Policy(ref, earlier, status_of(raw).history), problem)
+
+
+def status_of(raw: RawPolicy) -> GuardrailPolicyStatus:
+    """The status as it was written; an empty one where it cannot be read."""
+    try:
+        return msgspec.convert(raw.status, GuardrailPolicyStatus)
+    except msgspec.ValidationError:
+        return GuardrailPolicyStatus()
 
 
 def policies(raws: Iterable[RawPolicy]) -> tuple[Policy, ...]:

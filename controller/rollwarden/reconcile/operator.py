@@ -30,15 +30,21 @@ from ..telemetry.metrics import Metrics
 from .answers import Answering
 from .apply import Applier
 from .gather import Gatherer
+from .governed import Governing, wire_governed
 from .ground import Grounds, GroundSettings
+from .holders import Holders
+from .integrity import KEY as INTEGRITY_KEY
+from .integrity import Integrity
 from .judging import Judging
+from .reviews import Reviewing
 from .rollouts import RolloutReconciler
-from .stores import Stores, make_stores, wire, wire_profiles
+from .stores import Stores, make_stores, wire, wire_profiles, wire_reviews
 
 log = structlog.get_logger(__name__)
 
 SYNC_SECONDS = 60.0
 HOUSEKEEPING_SECONDS = 10.0
+GOVERNED_SECONDS = 0.2
 
 
 class NotSynced(Exception):
@@ -63,13 +69,25 @@ class Operator:
         self._grid = grid
         self.judging = Judging(grid, self._sampler, self._pod_starts, time.time, self.queue.add)
         ground_settings = GroundSettings(settings.tick, settings.history, settings.prometheus_url)
+        self.holders = Holders(self.client)
+        self.integrity = Integrity(self.client, settings.argo_user, time.time, self._guard_moved, self._emit)
         self.gatherer = Gatherer(
-            self.client, self.stores, self.judging, Grounds(ground_settings, self._prometheus, time.time), time.time
+            self.client,
+            self.stores,
+            self.judging,
+            Grounds(ground_settings, self._prometheus, time.time),
+            self.integrity,
+            self.holders,
+            time.time,
         )
-        reconciler = RolloutReconciler(self.gatherer, Applier(self.client, self._emit), self._count_decision)
-        answering = Answering(self.client, self.stores, time.time)
+        applier = Applier(self.client, self._emit)
+        reconciler = RolloutReconciler(self.gatherer, applier, self._count_decision)
+        answering = Answering(self.client, self.stores, self.integrity, self.holders, time.time)
+        reviewing = Reviewing(self.stores, applier, time.time)
+        governing = Governing(self.client, self.stores, time.time)
         self.answer_queues = {
-            name: WorkQueue[ObjectKey](max_delay=60.0) for name in ("policies", "profiles", "approvals")
+            name: WorkQueue[ObjectKey](max_delay=60.0)
+            for name in ("policies", "profiles", "approvals", "reviews", "governed", "integrity")
         }
         self.controllers = [
             Controller("rollouts", reconciler.reconcile, self.queue, workers=settings.workers, observe=self._count),
@@ -79,9 +97,13 @@ class Operator:
                     ("policies", answering.policy),
                     ("profiles", answering.profile),
                     ("approvals", answering.approval),
+                    ("reviews", reviewing.reconcile),
+                    ("governed", governing.reconcile),
+                    ("integrity", self.integrity.check),
                 )
             ),
         ]
+        self._informers = (*self.stores.all(), *self.holders.informers(), *self.integrity.informers)
         self._wire_all(self.stores)
         self._stopping = threading.Event()
         self._threads = [
@@ -91,20 +113,29 @@ class Operator:
 
     def start(self) -> None:
         self.events.start()
-        for informer in self.stores.all():
+        for informer in self._informers:
             informer.start()
         deadline = time.monotonic() + SYNC_SECONDS
-        for informer in self.stores.all():
+        for informer in self._informers:
             if not informer.wait_synced(max(0.1, deadline - time.monotonic())):
                 raise NotSynced(
                     f"the cache of {informer.name} did not fill within {SYNC_SECONDS:.0f} s: is the API server "
                     "reachable, are the CRDs installed, may this service account list it?"
                 )
+        self._first_look()
         for controller in self.controllers:
             controller.start()
         for thread in self._threads:
             thread.start()
         log.info("started", server=self.client.server, rollouts=len(self.stores.rollouts.store.keys()))
+
+    def _first_look(self) -> None:
+        """Before the workers run, so that they know the guard from the start; one that fails is made again."""
+        try:
+            self.integrity.look()
+        except KubeError as error:
+            log.warning("the admission policies cannot be looked at yet", why=str(error))
+            self.answer_queues["integrity"].add(INTEGRITY_KEY)
 
     def stop(self) -> None:
         """Lets running reconciles end; nothing is lost if it is killed instead."""
@@ -112,7 +143,7 @@ class Operator:
         self.judging.stop()
         for controller in self.controllers:
             controller.stop()
-        for informer in self.stores.all():
+        for informer in self._informers:
             informer.stop()
         self.events.stop()
         self.client.close()
@@ -132,6 +163,24 @@ class Operator:
                     approvals.add(ObjectKey(approval.metadata.namespace, approval.metadata.name))
 
         stores.changes.add_handler(change_moved)
+        self.integrity.watch(lambda key: self.answer_queues["integrity"].add_after(key, GOVERNED_SECONDS))
+        self.holders.watch(self._decide_waiting)
+        wire_reviews(stores, self.answer_queues["reviews"].add)
+        # what moves together is written together
+        governed = self.answer_queues["governed"]
+        wire_governed(stores, lambda key: governed.add_after(key, GOVERNED_SECONDS))
+
+    def _guard_moved(self) -> None:
+        self._decide_waiting("")
+
+    def _decide_waiting(self, namespace: str) -> None:
+        """What waits in the namespace, everywhere for "", is decided anew, and so is each approval that it has."""
+        for change in self.stores.changes.store.items():
+            meta = change.metadata
+            if change.status.phase.waiting and not change.status.phase.final and namespace in ("", meta.namespace):
+                self.queue.add(ObjectKey(meta.namespace, change.spec.rollout.name))
+                for approval in self.stores.approvals.store.by_index("change", ObjectKey(meta.namespace, meta.name)):
+                    self.answer_queues["approvals"].add(ObjectKey(meta.namespace, approval.metadata.name))
 
     def _prometheus(self, url: str) -> PrometheusClient:
         with self._lock:
@@ -188,6 +237,14 @@ class Operator:
             "rollwarden_tick_seconds": ("How long the last tick took.", lambda: self.judging.last_tick_seconds),
             "rollwarden_queue_length": ("Rollouts waiting for a worker.", lambda: float(self.queue.lengths().ready)),
             "rollwarden_prometheus_queries": ("Queries asked so far.", lambda: float(self._queries())),
+            "rollwarden_policies_intact": (
+                "1 while the admission policies are as installed.",
+                lambda: float(self.integrity.guard.intact),
+            ),
+            "rollwarden_policies_outdated": (
+                "Admission policies of an earlier version than this operator's.",
+                lambda: float(self.integrity.outdated),
+            ),
             "rollwarden_ticks": ("Grid ticks judged so far.", lambda: float(self.judging.ticks)),
         }
 

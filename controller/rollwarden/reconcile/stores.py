@@ -10,15 +10,18 @@ import msgspec
 
 from ..api import names
 from ..api.approval import Approval
-from ..api.argo import Namespace, ReplicaSet, Rollout
+from ..api.argo import ConfigMap, Namespace, ReplicaSet, Rollout
 from ..api.change import Change
+from ..api.enums import Decision
 from ..api.meta import Model, ObjectMeta
 from ..api.profile import ServiceProfile
+from ..core.reviews import open_review
 from ..kube.client import KubeClient
 from ..kube.informers import ObjectKey, kube_informer
 from ..kube.resources import (
     APPROVALS,
     CHANGES,
+    CONFIGMAPS,
     GUARDRAILPOLICIES,
     NAMESPACES,
     REPLICASETS,
@@ -47,6 +50,7 @@ class Stores:
     approvals: Informer[ObjectKey, msgspec.Raw, Approval]
     profiles: Informer[ObjectKey, msgspec.Raw, ServiceProfile]
     policies: Informer[ObjectKey, msgspec.Raw, RawPolicy]
+    governed: Informer[ObjectKey, msgspec.Raw, ConfigMap]
 
     def all(self) -> tuple[Informer[ObjectKey, msgspec.Raw, Any], ...]:
         return (
@@ -57,6 +61,7 @@ class Stores:
             self.approvals,
             self.changes,
             self.rollouts,
+            self.governed,
         )
 
 
@@ -79,6 +84,8 @@ def make_stores(client: KubeClient, on_undecodable: Callable[[Any, Exception], N
             client, SERVICEPROFILES, ServiceProfile, indexers={"namespace": _namespace}, on_undecodable=on_undecodable
         ),
         policies=kube_informer(client, GUARDRAILPOLICIES, RawPolicy),
+        # the right to it is for this one name, and holds for a list only where it selects that name
+        governed=kube_informer(client, CONFIGMAPS, ConfigMap, field_selector=f"metadata.name={names.GOVERNED_MAP}"),
     )
 
 
@@ -169,6 +176,21 @@ def wire_profiles(stores: Stores, enqueue: Enqueue) -> None:
 
     stores.profiles.add_handler(profile_changed)
     stores.rollouts.add_handler(rollout_changed)
+
+
+def wire_reviews(stores: Stores, enqueue: Enqueue) -> None:
+    """A Change that owes a review is looked at when it moves and when somebody decides on it."""
+
+    def change_moved(old: Change | None, new: Change | None) -> None:
+        if new is not None and open_review(new) is not None:
+            enqueue(ObjectKey(new.metadata.namespace, new.metadata.name))
+
+    def decided(old: Approval | None, new: Approval | None) -> None:
+        if new is not None and new.spec.decision is Decision.REVIEW:
+            enqueue(ObjectKey(new.metadata.namespace, new.spec.change_ref.name))
+
+    stores.changes.add_handler(change_moved)
+    stores.approvals.add_handler(decided)
 
 
 def _keys_in(stores: Stores, namespace: str) -> list[ObjectKey]:

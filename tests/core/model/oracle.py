@@ -14,6 +14,7 @@ from rollwarden.api import names
 from rollwarden.api.approval import Approval
 from rollwarden.api.change import Change, Requirements
 from rollwarden.api.enums import Decision, Phase, Tier
+from rollwarden.api.policy import FreezeWindow
 from rollwarden.core.classify import same_person
 from rollwarden.core.digest import match_digest
 from rollwarden.core.policy import join
@@ -26,8 +27,12 @@ APPROVAL_SERVES_ONE = "an approval never serves another attempt or digest"
 NEVER_LOOSER = "the plan is never looser than the owner's steps"
 QUARANTINE = "a quarantined template never runs"
 NO_EDIT_WHILE_ABORTED = "no step edit while an abort stands"
+NOTHING_IN_A_FREEZE = "nothing is released in a freeze"
 STABLE_SCALES = "stable always scales"
 STEPS_ARE_BACK = "after completion the owner's steps are back exactly"
+
+
+OFTEN_FROZEN = FreezeWindow(name="often", schedule="*/5 * * * *", duration="2m")
 
 
 class Broken(AssertionError):
@@ -120,6 +125,8 @@ class Oracle:
 
     def _check_approved(self, change: Change) -> None:
         needs = join(change.spec.decision.requirements, self.needs_now())
+        frozen = bool(needs.freezes) and self.api.now % 300 < 120
+        promise(not frozen, NOTHING_IN_A_FREEZE, f"{change.metadata.name} at {self.api.now}")
         votes = [a for a in self.api.live.approvals if _is_for(a, change)]
         rejected = any(a.spec.decision is Decision.REJECT for a in votes)
         promise(not rejected and not needs.denials, NO_UNAPPROVED_POD, f"{change.metadata.name} is refused")
