@@ -163,6 +163,16 @@ def test_a_denial_is_kept_beside_everything_else() -> None:
     assert [(d.rule, d.message) for d in found.denials] == [("ledger", "off-limits")]
 
 
+@pytest.mark.parametrize("criticality", Criticality)
+@pytest.mark.parametrize("autonomy", Autonomy)
+def test_what_an_agent_wrote_for_an_important_service_takes_an_adopter(
+    criticality: Criticality, autonomy: Autonomy
+) -> None:
+    """Under a policy that asks for nothing, too."""
+    found = needs((policy(),), origin=Origin.AI, autonomy=autonomy, criticality=criticality)
+    assert found.human_adopter == (autonomy is Autonomy.AGENT and criticality >= Criticality.HIGH)
+
+
 def test_floors_count_in_every_policy_that_is_in_force() -> None:
     found = needs(
         (policy("a", floors=Floors(objective_percent="99")), policy("b", floors=Floors(objective_percent="98")))

@@ -237,7 +237,11 @@ def _floors(spec: GuardrailPolicySpec) -> Requirements:
 
 
 def _with_criticality(requirements: Requirements, c: Classification) -> Requirements:
-    """Gates and bake that follow from criticality and origin alone: none for a low change with no AI in it."""
+    """What follows from criticality and origin alone, whatever the rules say.
+
+    Gates and bake: none for a low change with no AI in it. What an agent wrote for a high or critical service takes a
+    named human who adopts it.
+    """
     ai = c.origin is Origin.AI
     gated = requirements.gated or ai or c.criticality > Criticality.LOW
     pace = requirements.pace
@@ -249,7 +253,8 @@ def _with_criticality(requirements: Requirements, c: Classification) -> Requirem
             at_maximum=max(pace.at_maximum, AtMaximum.HOLD),
             on_no_indicators=pace.on_no_indicators if pace.profiles else OnNoIndicators.PROMOTE,
         )
-    return msgspec.structs.replace(requirements, gated=gated, pace=pace)
+    adopted = requirements.human_adopter or (c.autonomy is Autonomy.AGENT and c.criticality >= Criticality.HIGH)
+    return msgspec.structs.replace(requirements, gated=gated, pace=pace, human_adopter=adopted)
 
 
 def needs_people(requirements: Requirements) -> bool:
