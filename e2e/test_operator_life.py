@@ -172,7 +172,7 @@ def denied(shop: Shop) -> None:
     shop.deploy("denied")
     shop.apply(shop.manifest("denied", "v2", ai("v2", areas="ledger")), JUNIOR)
     change = shop.reach(shop.change("denied"), "Denied")
-    assert 'hands off (rule "ledger-by-hand")' in change["status"]["message"]
+    assert 'hands off (rule "ledger-by-hand", set by ' in change["status"]["message"]
     shop.answered(shop.decide(change, PRINCIPAL), "ChangeFinished")
     shop.apply(shop.manifest("denied", "v3", low()), JUNIOR)
     shop.completed("denied")

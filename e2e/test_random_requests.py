@@ -170,20 +170,20 @@ def _check_holds(states: list[JsonObject]) -> None:
 
 
 def _check_aborts(states: list[JsonObject]) -> None:
-    """Only another template ends an abort: as long as Argo tells of the same revision of the same attempt, it stays.
+    """Only another template ends an abort: while the attempt that was aborted stands, so does the abort.
 
-    Of a revision that is stable already, which an abort does nothing to, Argo may forget it.
+    Argo clears it some writes after the template. Of a revision that is stable already, which an abort does nothing
+    to, Argo may forget it.
     """
+    aborted = None
     for before, after in pairwise(states):
-        (was, old), (now, new) = _abort_of(before), _abort_of(after)
-        if was and not now and old == new and old[1] != after["status"].get("stableRS"):
+        attempt, status = hold_of(after).rpartition("-")[2], after.get("status", {})
+        if status.get("abort"):
+            aborted = aborted or attempt
+            continue
+        if attempt == aborted and status.get("currentPodHash") != status.get("stableRS"):
             raise AssertionError(f"{after['metadata']['name']}: the abort is gone between {before} and {after}")
-
-
-def _abort_of(live: JsonObject) -> tuple[bool, tuple[str, str]]:
-    """Whether Argo tells of an abort, and of which attempt and revision."""
-    status = live.get("status", {})
-    return bool(status.get("abort")), (hold_of(live).rpartition("-")[2], status.get("currentPodHash", ""))
+        aborted = None
 
 
 def _check_starts(shop: Shop, sets: Seen) -> int:

@@ -31,6 +31,7 @@ from tests.builders import (
     release,
     rollout,
     seen,
+    stable_set,
     vote,
 )
 
@@ -224,6 +225,15 @@ def test_a_wait_tells_where_the_approvals_stand() -> None:
 def test_what_serves_must_be_known_before_a_release() -> None:
     outcome = decide(seen(sets=(new_set(),)))
     assert (outcome.rule, outcome.writes, outcome.requeue) == ("sets-not-seen", (), 1.0)
+
+
+def test_a_revision_that_was_superseded_on_its_way_may_be_all_that_serves() -> None:
+    """What Argo calls stable never came up and is locked; the pods it counts are those of a set in between."""
+    never_up = stable_set(hold="aborted-0", known_good=None, replicas=0, ready=0)
+    between = new_set(name="checkout-ccc", pod_hash="ccc", hold="aborted-4", replicas=2, ready=2)
+    of = rollout(status=argo_status(ready_replicas=2))
+    assert decide(seen(of=of, sets=(never_up, between, new_set()))).rule == "released"
+    assert decide(seen(of=of, sets=(never_up, new_set()))).rule == "sets-not-seen"
 
 
 def test_a_removed_key_of_the_release_was_there() -> None:

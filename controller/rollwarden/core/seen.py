@@ -142,11 +142,14 @@ class Seen:
 
     @property
     def lags(self) -> bool:
-        """What serves is not known: its ReplicaSet is missing in the cache, or older there than Argo's word."""
+        """What serves is not known: its ReplicaSet is missing in the cache, or the cache is older than Argo's word.
+
+        Argo counts the ready pods of all sets: those of a revision that was superseded on its way serve too.
+        """
         status = self.rollout.status
         if self.stable_set is not None or not status.stable_rs:
             return False
-        return status.ready_replicas > 0 or self._set(status.stable_rs) is None
+        return self._set(status.stable_rs) is None or sum(s.ready for s in self.sets) < status.ready_replicas
 
     @property
     def settled(self) -> bool:
