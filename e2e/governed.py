@@ -42,7 +42,6 @@ class GovernedStage(Stage):
         self.bind("more", "Role", "more", {"kind": "Group", "name": "system:authenticated"})
         body = {"metadata": {"name": "rollwarden-governed"}, "data": {"agents.users": lines(AGENT), **data}}
         cp.wait_for("the operator's rights", lambda: self._written(body))
-        cp.wait_for("enforcement", self.enforced)
 
     def _written(self, body: JsonObject) -> bool:
         try:

@@ -92,9 +92,10 @@ class Shop(Stage):
     ) -> None:
         namespace = f"{prefix}-{next(_numbers)}"
         super().__init__(cp, namespace, labels={PREFIX + "mode": mode})
+        if mode == "enforce":
+            self.wait(f"the policies to know {namespace}", self.is_enforced)
         self.client(PLATFORM).create(POLICIES, quick_policy(namespace, **(policy or {})))
         self.client().create(self.records("serviceprofiles"), profile or lenient_profile())
-        self._versions: dict[str, JsonObject] = {}
 
     def close(self) -> None:
         """Deletes the namespace and its policy."""

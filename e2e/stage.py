@@ -204,15 +204,17 @@ class Stage:
         return "/".join(part for part in parts if part)
 
     def enforce(self) -> None:
+        """Returns when every policy knows it: they come to know a namespace's label one after the other."""
         mode = {"metadata": {"labels": {PREFIX + "mode": "enforce"}}}
         self.cp.api.patch(f"/api/v1/namespaces/{self.namespace}", mode)
+        self.wait(f"the policies to know that {self.namespace} is enforced", self.is_enforced)
 
-    def enforced(self) -> bool:
-        """New Rollouts are held here. The policies come to know a namespace's label one after the other."""
+    def is_enforced(self) -> bool:
+        """What is guarded already may not be stamped yet, and is refused then."""
         try:
             made = self.client(CI).request("POST", self.path(), rollout("dry"), query={"dryRun": "All"})
         except ApiError as error:
-            if "rollwarden-guard-rollout" in error.message:
+            if error.code == 403:
                 return False
             raise
         return hold_of(made) == "held-0"

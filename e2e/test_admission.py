@@ -98,7 +98,6 @@ def stage(control_plane: ControlPlane) -> Iterator[Stage]:
     for manifest in _manifests():
         stage.healthy(manifest["metadata"]["name"])
     stage.enforce()
-    control_plane.wait_for("enforcement", stage.enforced)
     yield stage
     stage.close()
 

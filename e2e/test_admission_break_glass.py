@@ -54,7 +54,6 @@ def stage(control_plane: ControlPlane) -> Iterator[Stage]:
     for manifest in manifests:
         stage.healthy(manifest["metadata"]["name"])
     stage.enforce()
-    control_plane.wait_for("enforcement", stage.enforced)
     yield stage
     stage.close()
 

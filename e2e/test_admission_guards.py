@@ -58,7 +58,7 @@ def stage(control_plane: ControlPlane) -> Iterator[Stage]:
     bot = {"kind": "ServiceAccount", "name": "bot", "namespace": "guards"}
     for role in ("rollwarden-senior", "rollwarden-break-glass"):
         stage.bind(f"bot-{role}", "ClusterRole", role, bot)
-    control_plane.wait_for("enforcement", stage.enforced)
+    control_plane.wait_for("enforcement", stage.is_enforced)
     yield stage
     stage.close()
 
